@@ -1,0 +1,57 @@
+"""gitparams: the history of a program's parameters, kept in git."""
+
+__version__ = "0.1.0"
+__all__ = [
+    "ActiveRun",
+    "GitParamsError",
+    "Origin",
+    "Params",
+    "Run",
+    "RunDiff",
+    "Runs",
+    "diff",
+    "flatten",
+    "load",
+    "merge",
+    "record",
+    "run",
+    "runs",
+    "start",
+    "to_dict",
+    "to_yaml",
+]
+
+# PEP 562: a program that imports gitparams pays for nothing until it uses a name.
+_HOMES = {
+    "ActiveRun": "recorder",
+    "GitParamsError": "errors",
+    "Origin": "params",
+    "Params": "params",
+    "Run": "model",
+    "RunDiff": "changes",
+    "Runs": "library",
+    "diff": "library",
+    "flatten": "params",
+    "load": "library",
+    "merge": "params",
+    "record": "library",
+    "run": "library",
+    "runs": "library",
+    "start": "library",
+    "to_dict": "params",
+    "to_yaml": "library",
+}
+
+
+def __getattr__(name: str) -> object:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'gitparams' has no attribute {name!r}")
+    from importlib import import_module
+
+    value = globals()[name] = getattr(import_module(f"gitparams.{home}"), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(set(globals()) | set(__all__))

@@ -1,0 +1,137 @@
+"""The command line: finds the command's module, loads only that, and turns errors into sentences and exit codes."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gitparams.errors import GitParamsError
+
+# command → (its module, what it does). Only the called one is loaded.
+COMMANDS = {
+    "init": ("init", "Prepare this repository: gitparams.yaml and hooks"),
+    "run": ("run", "Run a program and record it"),
+    "start": ("start", "Begin a run from a shell or job script; prints its id"),
+    "update": ("update", "Add params or metrics to a run"),
+    "finish": ("finish", "End a run that start began"),
+    "record": ("record", "Record one finished run at once"),
+    "log": ("log", "List runs, newest first, with what changed"),
+    "show": ("show", "Show all about one run"),
+    "diff": ("diff", "Show what differs between runs"),
+    "tag": ("tag", "Add or remove tags of a run"),
+    "note": ("note", "Set the note of a run"),
+    "rename": ("rename", "Give a run a name"),
+    "rm": ("rm", "Hide runs, or bring them back with --undo"),
+    "import": ("import_", "Bring in runs that were kept aside: import spool"),
+    "hooks": ("hooks", "Install and run the git hooks pre-run and post-run"),
+    "doctor": ("doctor", "Find faults, and mend what can be mended"),
+    "demo": ("demo", "Make a repository with a small sweep, and look at it"),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code: 0 fine, 1 an expected no, 2 usage, 3 our bug, 130 ^C."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _command(words)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # Nobody reads us any more (`| head`); keep Python from complaining while it closes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 0
+    except Exception as error:  # the boundary: every error ends here as a sentence
+        return _explain(error, words)
+
+
+def _command(words: list[str]) -> int:
+    while words and words[0] == "-C" and len(words) > 1:
+        _change_folder(words[1])
+        words = words[2:]
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(_help())
+        return 0 if words else 2
+    if words[0] in ("--version", "version"):
+        from gitparams import __version__
+
+        print(f"gitparams {__version__}")
+        return 0
+    if words[0] not in COMMANDS:
+        return _unknown(words[0])
+    return _typer(words[0], words[1:])
+
+
+def _typer(name: str, words: list[str]) -> int:
+    from gitparams.cli.words import cut
+
+    before = cut(words)
+    if name == "log":
+        before = [part for word in before for part in (("-n", word[1:]) if re.fullmatch(r"-\d+", word) else (word,))]
+    app = import_module(f"gitparams.cli.{COMMANDS[name][0]}").app
+    try:
+        result = app(before, prog_name=f"gitparams {name}", standalone_mode=True)
+    except SystemExit as end:
+        result = end.code
+    sys.stdout.flush()
+    return result if isinstance(result, int) else 0
+
+
+def _change_folder(folder: str) -> None:
+    from gitparams.errors import UsageError
+
+    try:
+        os.chdir(folder)
+    except OSError as error:
+        raise UsageError(f"{folder}: {error.strerror}.") from None
+
+
+def _explain(error: Exception, words: list[str]) -> int:
+    from gitparams.errors import CommandLineError, GitParamsError
+
+    if isinstance(error, GitParamsError):
+        say(error)
+        return 125 if words[:1] == ["run"] and not isinstance(error, CommandLineError) else error.exit_code
+    import traceback
+
+    if os.environ.get("GITPARAMS_DEBUG"):
+        traceback.print_exc()
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    print(f"gitparams: this is a bug: {type(error).__name__}: {error} ({os.path.basename(last.filename)}:{last.lineno}).", file=sys.stderr)
+    print("hint: GITPARAMS_DEBUG=1 shows where it comes from; please report it", file=sys.stderr)
+    return 3
+
+
+def say(error: GitParamsError) -> None:
+    """Print an error's sentence, and its hint, for a person; text from outside cannot command the terminal."""
+    print(f"gitparams: {_harmless(error.message)}", file=sys.stderr)
+    if error.hint:
+        print(f"hint: {_harmless(error.hint)}", file=sys.stderr)
+
+
+def _harmless(text: str) -> str:
+    encoding = getattr(sys.stderr, "encoding", None) or "utf-8"
+    clean = "".join(letter if letter.isprintable() or letter == "\n" else f"\\x{ord(letter):02x}" for letter in text)
+    return clean.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def _unknown(name: str) -> int:
+    import difflib
+
+    from gitparams.errors import UsageError
+
+    near = difflib.get_close_matches(name, COMMANDS, n=1)
+    say(UsageError(f"There is no command {name!r}.", hint=f"gitparams {near[0]}" if near else "gitparams --help"))
+    return 2
+
+
+def _help() -> str:
+    width = max(map(len, COMMANDS)) + 2
+    lines = [f"  {name:<{width}}{text}" for name, (_, text) in COMMANDS.items()]
+    head = "gitparams: the history of a program's parameters, kept in git\n\nUsage: gitparams [-C DIR] COMMAND …  (or git params COMMAND …)\n"
+    foot = "\nFirst steps: gitparams demo · gitparams run -- python train.py · gitparams log"
+    return "\n".join([head, *lines, foot])

@@ -1,0 +1,50 @@
+"""``gitparams diff``: what differs between runs."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from gitparams.cli.options import APP, Json, page, repository
+from gitparams.cli.words import after_dashes
+from gitparams.errors import UsageError
+from gitparams.model import now
+from gitparams.screens.terminal import Terminal
+
+app = typer.Typer(**APP)
+
+
+@app.command()
+def diff(
+    words: Annotated[list[str] | None, typer.Argument(metavar="[A [B…]] [-- KEY…]", help="Runs; none is latest~1 latest")] = None,
+    only_params: Annotated[bool, typer.Option("--params", help="Only the params")] = False,
+    only_metrics: Annotated[bool, typer.Option("--metrics", help="Only the metrics")] = False,
+    exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit with 1 when something differs")] = False,
+    form: Annotated[str, typer.Option("--format", metavar="FORMAT", help="text or json")] = "text",
+    as_json: Json = False,
+) -> None:
+    """Show what differs between two runs, or more as a table; one is compared with the run before it."""
+    if form not in ("text", "json"):
+        raise UsageError(f"--format {form!r} is not one of text, json.")
+    with repository() as found:
+        result = found.diff(_split(words or []), after_dashes() or ())
+        result = result.only(params=only_params, metrics=only_metrics)
+        if as_json or form == "json":
+            from gitparams.screens.documents import dumps
+
+            page(dumps(result.to_json()))
+        else:
+            from gitparams.screens.diff import render
+
+            page(render(result, terminal=Terminal.of(sys.stdout), directions=found.settings.directions, now=now()))
+    raise typer.Exit(1 if exit_code and result else 0)
+
+
+def _split(words: list[str]) -> list[str]:
+    """Return the runs of ``A B``, or of ``A..B``."""
+    if len(words) == 1 and ".." in words[0]:
+        older, _, newer = words[0].partition("..")
+        return [older or "latest~1", newer or "latest"]
+    return words

@@ -1,0 +1,23 @@
+"""``gitparams init``: prepares a repository."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from gitparams.cli.options import APP, repository, talk
+from gitparams.project import prepare
+
+app = typer.Typer(**APP)
+
+
+@app.command()
+def init(
+    fetch: Annotated[bool, typer.Option("--fetch", help="Let plain git fetch bring the runs of the remotes")] = False,
+    hooks: Annotated[bool, typer.Option("--hooks/--no-hooks", help="Install the hooks pre-run and post-run")] = True,
+) -> None:
+    """Prepare this repository: gitparams.yaml with the params and metrics files found here, and the hooks."""
+    with repository() as found:
+        for said in prepare(found, fetch=fetch, hooks=hooks):
+            talk(said)

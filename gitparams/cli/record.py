@@ -1,0 +1,35 @@
+"""``gitparams record``: one finished run at once."""
+
+from __future__ import annotations
+
+import typer
+
+from gitparams.cli.options import APP, Experiment, MetricsFiles, MetricValues, Name, Note, Overrides, ParamsFiles, Tags, repository
+from gitparams.cli.update import read_all_metrics
+from gitparams.cli.words import after_dashes
+from gitparams.repository import Beginning
+
+app = typer.Typer(**APP)
+
+
+@app.command()
+def record(
+    param: Overrides = None,
+    params: ParamsFiles = None,
+    metric: MetricValues = None,
+    metrics: MetricsFiles = None,
+    name: Name = None,
+    experiment: Experiment = None,
+    tag: Tags = None,
+    note: Note = "",
+) -> None:
+    """Record one finished run at once and print its id; a command after -- is recorded, not run."""
+    numbers = read_all_metrics(metrics or [], metric or [])
+    with repository() as found:
+        if name:
+            found.check_name(name)
+        layer = found.declared_layer(params or (), param or ())
+        command = tuple(after_dashes() or ())
+        beginning = Beginning(layer, name=name, experiment=experiment, tags=tuple(tag or ()), note=note, command=command)
+        run = found.record(beginning, numbers)
+    print(run.id)

@@ -1,0 +1,36 @@
+"""``gitparams start``: the beginning of a run, for shell and job scripts."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from gitparams.cli.options import APP, Experiment, Name, Note, Overrides, ParamsFiles, Tags, repository
+from gitparams.cli.words import after_dashes
+from gitparams.model import Status
+from gitparams.repository import Beginning
+
+app = typer.Typer(**APP)
+
+
+@app.command(context_settings={"allow_interspersed_args": False})
+def start(
+    words: Annotated[list[str] | None, typer.Argument(metavar="[CMD…]", help="The command to be recorded, after --")] = None,
+    param: Overrides = None,
+    params: ParamsFiles = None,
+    name: Name = None,
+    experiment: Experiment = None,
+    tag: Tags = None,
+    note: Note = "",
+) -> None:
+    """Begin a run and print its id; end it with gitparams finish ID."""
+    command = tuple(after_dashes() or words or ())
+    with repository() as found:
+        if name:
+            found.check_name(name)
+        layer = found.declared_layer(params or (), param or ())
+        beginning = Beginning(layer, name=name, experiment=experiment, tags=tuple(tag or ()), note=note, command=command)
+        journal = found.begin(beginning, Status.OPEN)
+        journal.close()
+    print(journal.id)

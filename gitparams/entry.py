@@ -1,0 +1,369 @@
+"""Entry: how a run is written as one git commit, and read back. `docs/format.md` is the specification."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime, timedelta
+from typing import Any
+
+from gitparams.errors import FormatError
+from gitparams.git import Git, GitObject, TreeEntry
+from gitparams.model import CodeState, Details, Event, EventKind, Metric, Oid, Run, RunId, Status, is_run_id
+from gitparams.params import Origin, Overridden, nested
+from gitparams.values import Value, decode_json, encode_json
+
+FORMAT = 1
+RUN, PARAMS, METRICS = "run.json", "params.json", "metrics.json"
+ORIGINS, PACKAGES, SERIES, OUTPUT, CODE = "origins.json", "packages.txt", "series.jsonl", "output.log", "code"
+_FILE, _FOLDER = "100644", "40000"
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What the commit object of an entry says.
+
+    Attributes:
+        tree: the entry's tree, which names the entry wherever the chain is rebuilt.
+        parents: the commits before it.
+        author: ``Name <email> seconds offset``, a part of the entry's identity.
+        trailers: the trailers of its message, in order.
+    """
+
+    tree: Oid
+    parents: tuple[Oid, ...]
+    author: str
+    trailers: tuple[tuple[str, str], ...]
+
+    def trailer(self, key: str) -> str:
+        """Return the value of a trailer, or the empty text."""
+        return next((value for name, value in self.trailers if name == key), "")
+
+    @property
+    def run(self) -> RunId | None:
+        """The run it is an entry of; None for a merge or purge of the ledger."""
+        text = self.trailer("Run-Id")
+        return RunId(text) if is_run_id(text) else None
+
+    @property
+    def event(self) -> str:
+        """The event it was written for."""
+        return self.trailer("Run-Event")
+
+    @property
+    def prev(self) -> tuple[Oid, ...]:
+        """The trees of the entries of this run that it followed."""
+        return tuple(Oid(word) for word in self.trailer("Run-Prev").split())
+
+
+# -- tree -----------------------------------------------------------------------------------------------------------------
+
+
+def run_files(run: Run, event: Event) -> dict[str, bytes]:
+    """Return the files that hold a run and the event that made them so.
+
+    >>> from gitparams.model import new_event, new_run_id, now
+    >>> run = Run(new_run_id(), Status.COMPLETED, now(), params=nested({"lr": 0.1}))
+    >>> run_files(run, new_event(EventKind.RECORD))["params.json"]
+    b'{\\n  "lr": 0.1\\n}\\n'
+    """
+    return {
+        RUN: encode_json(run_document(run, event)),
+        PARAMS: encode_json(dict(run.params)),
+        METRICS: encode_json(dict(run.metrics)),
+    }
+
+
+def details_files(details: Details) -> dict[str, bytes]:
+    """Return the files of what an entry holds beside the run; a detail that is empty has none."""
+    files = {
+        ORIGINS: encode_json(origins_document(details.origins)) if details.origins else b"",
+        PACKAGES: "".join(f"{package}\n" for package in details.packages).encode(),
+        SERIES: details.series,
+        OUTPUT: details.output,
+    }
+    return {name: data for name, data in files.items() if data}
+
+
+def tree_objects(
+    git: Git, files: Mapping[str, bytes], carried: Mapping[str, TreeEntry], code: Oid | None
+) -> tuple[GitObject, list[GitObject]]:
+    """Return the entry's tree and the blobs it needs written; `carried` are files kept from the entry before."""
+    blobs = {name: git.object("blob", data) for name, data in files.items()}
+    entries = {**carried, **{name: TreeEntry(_FILE, blob.oid) for name, blob in blobs.items()}}
+    entries.pop(CODE, None)
+    if code is not None:
+        entries[CODE] = TreeEntry(_FOLDER, code)
+    return git.tree_object(entries), list(blobs.values())
+
+
+# -- run.json -------------------------------------------------------------------------------------------------------------
+
+
+def run_document(run: Run, event: Event) -> dict[str, Value]:
+    """Return run.json as a mapping: what is None, empty or false is left out."""
+    code = run.code
+    document: dict[str, Value] = {
+        "format": FORMAT,
+        "id": run.id,
+        "event": {"kind": str(event.kind), "time": event.time.isoformat(), "nonce": event.nonce},
+        "name": run.name,
+        "experiment": run.experiment,
+        "status": str(run.status),
+        "started": run.started.isoformat(),
+        "finished": run.finished.isoformat() if run.finished else None,
+        "command": list(run.command),
+        "cwd": run.cwd,
+        "git": _without_empty(
+            {
+                "commit": code.commit,
+                "branch": code.branch,
+                "tree": code.tree,
+                "dirty": code.dirty,
+                "patch_id": code.patch_id,
+                "note": code.note,
+            }
+        ),
+        "host": run.host,
+        "user": run.user,
+        "python": run.python,
+        "exit_code": run.exit_code,
+        "seeds": dict(run.seeds),
+        "inputs": dict(run.inputs),
+        "outputs": dict(run.outputs),
+        "tags": list(run.tags),
+        "note": run.note,
+        "deleted": run.deleted,
+        "parent": run.parent,
+        "group": run.group,
+        "programs": list(run.programs),
+        "redacted": list(run.redacted),
+        "environment": dict(run.environment),
+    }
+    return {**run.extra, **_without_empty(document)}
+
+
+def read_run(document: Mapping[str, Any], params: Mapping[str, Any], metrics: Mapping[str, Metric], author: str) -> Run:
+    """Return the run that run.json, params.json and metrics.json tell.
+
+    Raises:
+        FormatError: a newer format, or a document that is not one of ours.
+    """
+    check_format(document)
+    try:
+        return _read_run(document, params, metrics, author)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise FormatError(f"run.json is not one of gitparams: {error!r}.") from None
+
+
+def check_format(document: Any) -> None:
+    """Refuse a run.json of a newer format. Raises `FormatError`."""
+    if not isinstance(document, Mapping) or not isinstance(document.get("format"), int):
+        raise FormatError("run.json names no format.")
+    if document["format"] > FORMAT:
+        raise FormatError(
+            f"It was written in format {document['format']}, and this gitparams reads up to {FORMAT}.",
+            hint="pip install --upgrade gitparams",
+        )
+
+
+def read_event(document: Mapping[str, Any]) -> Event:
+    """Return the event in a run.json. Raises `FormatError`."""
+    try:
+        event = document["event"]
+        return Event(EventKind(event["kind"]), datetime.fromisoformat(event["time"]), str(event["nonce"]))
+    except (KeyError, TypeError, ValueError):
+        raise FormatError("run.json tells no event.") from None
+
+
+def _read_run(document: Mapping[str, Any], params: Mapping[str, Any], metrics: Mapping[str, Metric], author: str) -> Run:
+    code = document.get("git", {})
+    if not is_run_id(document["id"]):
+        raise ValueError("id")
+    known = _KNOWN
+    return Run(
+        id=RunId(document["id"]),
+        status=Status(document["status"]),
+        started=_time(document["started"]),
+        finished=_time(document["finished"]) if document.get("finished") else None,
+        name=_text(document.get("name")),
+        experiment=_text(document.get("experiment")) or "default",
+        params=nested(params),
+        metrics={str(key): value for key, value in metrics.items() if isinstance(value, int | float)},
+        command=tuple(map(str, document.get("command", ()))),
+        cwd=str(document.get("cwd", ".")),
+        code=CodeState(
+            commit=code.get("commit"),
+            branch=code.get("branch"),
+            tree=code.get("tree"),
+            dirty=bool(code.get("dirty", False)),
+            patch_id=code.get("patch_id"),
+            note=code.get("note"),
+        ),
+        author=author,
+        host=str(document.get("host", "")),
+        user=str(document.get("user", "")),
+        python=str(document.get("python", "")),
+        exit_code=document.get("exit_code"),
+        seeds=dict(document.get("seeds", {})),
+        inputs=dict(document.get("inputs", {})),
+        outputs=dict(document.get("outputs", {})),
+        tags=tuple(sorted(map(str, document.get("tags", ())))),
+        note=str(document.get("note", "")),
+        deleted=bool(document.get("deleted", False)),
+        parent=RunId(document["parent"]) if document.get("parent") else None,
+        group=bool(document.get("group", False)),
+        programs=tuple(document.get("programs", ())),
+        redacted=tuple(map(str, document.get("redacted", ()))),
+        environment=dict(document.get("environment", {})),
+        extra={key: value for key, value in document.items() if key not in known},
+    )
+
+
+_KNOWN = frozenset({"format", "event", "git"} | {field.name for field in fields(Run)} - {"code", "params", "metrics", "extra"})
+
+
+def _time(text: str) -> datetime:
+    time = datetime.fromisoformat(text)
+    if time.tzinfo is None:
+        raise ValueError(f"{text} has no offset")
+    return time
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)
+
+
+def _without_empty(document: Mapping[str, Value]) -> dict[str, Value]:
+    return {key: value for key, value in document.items() if value is not None and value is not False and value not in ("", [], {})}
+
+
+# -- origins.json ---------------------------------------------------------------------------------------------------------
+
+
+def origins_document(origins: Mapping[str, Origin]) -> dict[str, Value]:
+    """Return origins as JSON has them: path → source, at, and the values it overrode.
+
+    >>> origins_document({"lr": Origin("cli", "-p lr=0.1")})
+    {'lr': {'source': 'cli', 'at': '-p lr=0.1'}}
+    """
+    return {path: _origin_document(origin) for path, origin in origins.items()}
+
+
+def _origin_document(origin: Origin) -> Value:
+    document: dict[str, Value] = {"source": origin.source}
+    if origin.at is not None:
+        document["at"] = origin.at
+    if origin.overrode:
+        document["overrode"] = [
+            {"value": lost.value, "source": lost.source, **({"at": lost.at} if lost.at is not None else {})}
+            for lost in origin.overrode
+        ]
+    return document
+
+
+def read_origins(document: Any) -> dict[str, Origin]:
+    """Return the origins that origins.json tells; one that cannot be read is left out."""
+    if not isinstance(document, Mapping):
+        return {}
+    return {path: _read_origin(item) for path, item in document.items() if isinstance(item, Mapping) and "source" in item}
+
+
+def _read_origin(item: Mapping[str, Any]) -> Origin:
+    overrode = tuple(
+        Overridden(lost["value"], str(lost["source"]), _text(lost.get("at")))
+        for lost in item.get("overrode", ())
+        if isinstance(lost, Mapping) and "value" in lost and "source" in lost
+    )
+    return Origin(str(item["source"]), _text(item.get("at")), overrode)
+
+
+def read_details(read: Callable[[str], bytes | None]) -> Details:
+    """Return an entry's details; `read` gives a file's content, or None."""
+    origins = read(ORIGINS)
+    packages = read(PACKAGES) or b""
+    return Details(
+        origins=read_origins(_lenient(origins)) if origins else {},
+        packages=tuple(packages.decode("utf-8", "replace").split()),
+        series=read(SERIES) or b"",
+        output=read(OUTPUT) or b"",
+    )
+
+
+def _lenient(data: bytes) -> Value:
+    try:
+        return decode_json(data)
+    except ValueError:
+        return None
+
+
+# -- commit ---------------------------------------------------------------------------------------------------------------
+
+
+def author_line(author: str, time: datetime) -> str:
+    """Return a person and a time as a commit has them.
+
+    >>> author_line("A <a@b>", datetime.fromisoformat("2026-11-23T10:00:00+02:00"))
+    'A <a@b> 1795420800 +0200'
+    """
+    offset = time.utcoffset() or timedelta()
+    minutes = int(offset.total_seconds()) // 60
+    sign = "-" if minutes < 0 else "+"
+    return f"{author} {int(time.timestamp())} {sign}{abs(minutes) // 60:02d}{abs(minutes) % 60:02d}"
+
+
+def message(subject: str, run: Run, event: Event, prev: Sequence[Oid], compared: RunId | None) -> str:
+    """Return an entry's message: a line for people, and the trailers."""
+    trailers = [f"Run-Id: {run.id}", f"Run-Status: {run.status}", f"Run-Event: {event.kind}"]
+    if prev:
+        trailers.append(f"Run-Prev: {' '.join(sorted(prev))}")
+    if compared:
+        trailers.append(f"Run-Compared: {compared}")
+    if run.code.commit:
+        trailers.append(f"Run-Commit: {run.code.commit}")
+    return f"{_one_line(subject)}\n\n" + "\n".join(trailers) + "\n"
+
+
+def commit_object(git: Git, tree: Oid, parents: Sequence[Oid], author: str, text: str) -> GitObject:
+    """Return the commit object of an entry; author and committer are one person at one time."""
+    lines = [f"tree {tree}", *(f"parent {parent}" for parent in parents), f"author {author}", f"committer {author}", "", text]
+    return git.object("commit", "\n".join(lines).encode("utf-8", "replace"))
+
+
+def parse_commit(data: bytes) -> Header:
+    """Return what a commit says of an entry; one without our trailers has none.
+
+    >>> parse_commit(b"tree 11\\nparent 22\\nauthor A <a> 0 +0000\\n\\nstart x\\n\\nRun-Event: start\\n").event
+    'start'
+    """
+    head, _, body = data.partition(b"\n\n")
+    tree, parents, author = Oid(""), [], ""
+    for line in head.decode("utf-8", "replace").split("\n"):
+        key, _, value = line.partition(" ")
+        if key == "tree":
+            tree = Oid(value)
+        elif key == "parent":
+            parents.append(Oid(value))
+        elif key == "author":
+            author = value
+    last_paragraph = body.decode("utf-8", "replace").rstrip("\n").rpartition("\n\n")[2]
+    trailers = tuple((match[1], match[2]) for match in _TRAILER.finditer(last_paragraph))
+    return Header(tree, tuple(parents), author, trailers)
+
+
+def author_of(line: str) -> str:
+    """Return ``Name <email>`` of an author line.
+
+    >>> author_of("A <a@b> 1795428000 +0200")
+    'A <a@b>'
+    """
+    return line[: line.rfind(">") + 1]
+
+
+_TRAILER = re.compile(r"^(Run-[A-Za-z]+): (.*)$", re.M)
+
+
+def _one_line(text: str) -> str:
+    """Return the text as one line that a terminal may show: no control characters."""
+    return "".join(letter if letter.isprintable() else "�" for letter in " ".join(text.split()))

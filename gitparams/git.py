@@ -1,0 +1,424 @@
+"""Git: the only module that talks to git, by its plumbing commands."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import subprocess
+import time
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from gitparams.errors import GitParamsError, LedgerError, RepositoryError
+from gitparams.model import Oid
+
+# git rev-parse --local-env-vars: set inside hooks, they would make us act on another repository or index.
+_LOCAL_VARIABLES = (
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_CONFIG", "GIT_CONFIG_PARAMETERS", "GIT_CONFIG_COUNT",
+    "GIT_OBJECT_DIRECTORY", "GIT_DIR", "GIT_WORK_TREE", "GIT_IMPLICIT_WORK_TREE", "GIT_GRAFT_FILE", "GIT_INDEX_FILE",
+    "GIT_NO_REPLACE_OBJECTS", "GIT_REPLACE_REF_BASE", "GIT_PREFIX", "GIT_SHALLOW_FILE", "GIT_COMMON_DIR", "GIT_NAMESPACE",
+)  # fmt: skip
+_PACK_TYPES = {"commit": 1, "tree": 2, "blob": 3}
+# What unpack-objects, index-pack and update-ref say when a gc beside them took a file away, or another holds a lock.
+_PASSING = re.compile(rb"No such file or directory|unable to create temporary|Unable to create|cannot lock ref|unable to lock|File exists", re.I)
+_RACE = re.compile(rb"but expected|reference already exists|unable to resolve reference|is at [0-9a-f]+ but")
+
+
+class RefMoved(LedgerError):
+    """The ref is no longer where the caller saw it; nothing was written to it."""
+
+
+@dataclass(frozen=True, slots=True)
+class GitObject:
+    """An object that is about to be written: its type, content and id."""
+
+    kind: str
+    data: bytes
+    oid: Oid
+
+
+@dataclass(frozen=True, slots=True)
+class TreeEntry:
+    """One line of a tree: the mode as git writes it (``100644``, ``40000``) and the id."""
+
+    mode: str
+    oid: Oid
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a repository is.
+
+    Attributes:
+        git_dir: this work tree's git directory.
+        common_dir: the directory shared by all work trees.
+        top: the top of the work tree; None in a bare repository.
+        prefix: the folder the caller stands in, relative to top, ``""`` or ending in ``/``.
+        hash_name: ``sha1`` or ``sha256``.
+    """
+
+    git_dir: Path
+    common_dir: Path
+    top: Path | None
+    prefix: str
+    hash_name: str
+
+
+def clean_environment() -> dict[str, str]:
+    """Return the environment without the variables by which git hands a hook its repository."""
+    environment = {key: value for key, value in os.environ.items() if key not in _LOCAL_VARIABLES}
+    environment["GIT_NO_REPLACE_OBJECTS"] = "1"
+    environment["GIT_OPTIONAL_LOCKS"] = "0"
+    environment["LC_ALL"] = "C"
+    return environment
+
+
+def find_place(start: Path | None = None) -> Place:
+    """Return where the repository around a folder is.
+
+    Raises:
+        RepositoryError: there is none, git refuses to work in it, or git is not installed.
+    """
+    where = start or Path.cwd()
+    answer = _rev_parse_place(where)
+    if answer.returncode != 0 and b"dubious ownership" in answer.stderr:
+        raise RepositoryError(
+            f"Git does not trust {where}: it belongs to another user.",
+            hint=f"git config --global --add safe.directory {_dubious_folder(answer.stderr) or where}",
+        )
+    # The last question, --show-toplevel, fails in a bare repository after the others were answered.
+    lines = answer.stdout.decode("utf-8", "surrogateescape").split("\n")
+    if answer.returncode != 0 and (len(lines) < 6 or lines[0] != "true"):
+        raise RepositoryError(f"{where} is not in a git repository.", hint="git init")
+    git_dir = Path(lines[1])
+    common_dir = (where / lines[2]).resolve()
+    inside = lines[5] == "true"
+    top = Path(lines[6]) if answer.returncode == 0 and inside and len(lines) > 6 and lines[6] else None
+    return Place(git_dir, common_dir, top, lines[4] if top else "", lines[3])
+
+
+def _rev_parse_place(where: Path) -> subprocess.CompletedProcess[bytes]:
+    questions = (
+        "--is-bare-repository", "--absolute-git-dir", "--git-common-dir", "--show-object-format",
+        "--show-prefix", "--is-inside-work-tree", "--show-toplevel",
+    )  # fmt: skip
+    try:
+        return subprocess.run(
+            ["git", "rev-parse", *questions], cwd=where, capture_output=True, env={**os.environ, "LC_ALL": "C"}, check=False
+        )
+    except FileNotFoundError:
+        if not where.exists():
+            raise RepositoryError(f"{where} does not exist.") from None
+        raise RepositoryError("Git is not installed, or not on the PATH.", hint="https://git-scm.com/downloads") from None
+    except NotADirectoryError:
+        raise RepositoryError(f"{where} is not a folder.") from None
+
+
+def _dubious_folder(stderr: bytes) -> str | None:
+    match = re.search(rb"safe\.directory (.+)", stderr)
+    return match[1].decode("utf-8", "surrogateescape").strip() if match else None
+
+
+class Git:
+    """One repository, worked on by git's own plumbing processes.
+
+    Used with ``with``: it keeps one ``cat-file --batch`` and one ``update-ref --stdin`` alive between calls.
+    """
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self.environment = clean_environment()
+        self.zero = Oid("0" * (64 if place.hash_name == "sha256" else 40))
+        self._reader: _Reader | None = None
+        self._owner = os.getpid()
+
+    @classmethod
+    def find(cls, start: Path | None = None) -> Git:
+        """Return the repository around a folder. Raises `RepositoryError` when there is none."""
+        return cls(find_place(start))
+
+    def __enter__(self) -> Git:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the processes that were kept alive."""
+        if self._reader is not None and self._owner == os.getpid():
+            self._reader.close()
+        self._reader = None
+
+    # -- processes ----------------------------------------------------------------------------------------------------
+
+    def run(
+        self, *args: str, stdin: bytes | None = None, variables: Mapping[str, str] | None = None, check: bool = True
+    ) -> subprocess.CompletedProcess[bytes]:
+        """Run one git command on this repository and return what it printed.
+
+        Raises:
+            GitParamsError: it failed (when `check`); the message is git's own.
+        """
+        done = subprocess.run(
+            self.command(*args),
+            input=stdin if stdin is not None else b"",
+            capture_output=True,
+            cwd=self.place.top or self.place.git_dir,
+            env={**self.environment, **variables} if variables else self.environment,
+            check=False,
+        )
+        if check and done.returncode != 0:
+            raise GitParamsError(f"git {args[0]} failed: {said(done.stderr)}")
+        return done
+
+    def text(self, *args: str, check: bool = True) -> str:
+        """Run one git command and return its output as text, without the final newline."""
+        return self.run(*args, check=check).stdout.decode("utf-8", "surrogateescape").rstrip("\n")
+
+    def lines(self, *args: str, stdin: Iterable[str] = ()) -> Iterator[str]:
+        """Run one git command and yield its output line by line as it comes."""
+        with self.open(*args) as process:
+            feeder = _Feeder(process, "".join(f"{line}\n" for line in stdin).encode())
+            assert process.stdout is not None
+            for line in process.stdout:
+                yield line.decode("utf-8", "surrogateescape").rstrip("\n")
+            feeder.join()
+        if process.returncode != 0:
+            raise GitParamsError(f"git {args[0]} failed.")
+
+    def open(self, *args: str) -> subprocess.Popen[bytes]:
+        """Start one git command with pipes for its input and output."""
+        return subprocess.Popen(
+            self.command(*args),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            cwd=self.place.top or self.place.git_dir,
+            env=self.environment,
+        )
+
+    def command(self, *args: str) -> list[str]:
+        """Return the words that run git on this repository whatever the present folder is."""
+        place = ["git", f"--git-dir={self.place.git_dir}"]
+        return [*place, f"--work-tree={self.place.top}", *args] if self.place.top else [*place, *args]
+
+    # -- reading ------------------------------------------------------------------------------------------------------
+
+    def read(self, name: str) -> tuple[Oid, str, bytes] | None:
+        """Return id, type and content of the object that a name (an id, a ref, ``REV:path``) stands for, or None."""
+        if self._reader is None or self._owner != os.getpid():
+            self._owner = os.getpid()  # a forked child must not share the parent's pipe
+            self._reader = _Reader(self.open("cat-file", "--batch"))
+        return self._reader.ask(name)
+
+    def ref(self, name: str) -> Oid | None:
+        """Return what a ref points to, or None when it is not there."""
+        found = self.read(name)
+        return found[0] if found else None
+
+    def read_many(self, names: Iterable[str]) -> Iterator[tuple[str, str, bytes] | None]:
+        """Yield (id, type, content) for each name in order, None for one that is missing; one process for all."""
+        with self.open("cat-file", "--batch", "--buffer") as process:
+            feeder = _Feeder(process, "".join(f"{name}\n" for name in names).encode("utf-8", "surrogateescape"))
+            assert process.stdout is not None
+            while header := process.stdout.readline():
+                yield _read_object(header, process.stdout)
+            feeder.join()
+
+    def tree(self, oid: Oid) -> dict[str, TreeEntry]:
+        """Return the entries of one tree object by name; empty when it is missing."""
+        found = self.read(oid)
+        return parse_tree(found[2], self.zero) if found and found[1] == "tree" else {}
+
+    def commit_of(self, revision: str) -> Oid | None:
+        """Return the commit a revision means, or None."""
+        if revision.startswith("-"):
+            return None
+        done = self.run("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}", check=False)
+        oid = done.stdout.decode().strip()
+        return Oid(oid) if done.returncode == 0 and oid else None
+
+    def identity(self) -> str:
+        """Return ``Name <email>`` of the person git takes for the author, or user@host where git knows nobody."""
+        done = self.run("var", "GIT_AUTHOR_IDENT", check=False)
+        found = re.match(r"(.*<[^<>]*>) \d+ [+-]\d{4}$", done.stdout.decode("utf-8", "replace").strip())
+        if done.returncode == 0 and found:
+            return found[1]
+        import getpass
+        import platform
+
+        try:
+            user = getpass.getuser()
+        except (KeyError, OSError):  # a container may run as a user id that has no name
+            user = str(os.getuid()) if hasattr(os, "getuid") else "unknown"
+        return f"{user} <{user}@{platform.node() or 'localhost'}>"
+
+    # -- writing ------------------------------------------------------------------------------------------------------
+
+    def object(self, kind: str, data: bytes) -> GitObject:
+        """Return an object with its id, not yet written."""
+        digest = hashlib.new(self.place.hash_name, b"%s %d\0" % (kind.encode(), len(data)))
+        digest.update(data)
+        return GitObject(kind, data, Oid(digest.hexdigest()))
+
+    def tree_object(self, entries: Mapping[str, TreeEntry]) -> GitObject:
+        """Return the tree object of some entries, sorted as git sorts them."""
+        ordered = sorted(entries.items(), key=lambda item: item[0] + "/" if item[1].mode == "40000" else item[0])
+        data = b"".join(f"{entry.mode} {name}".encode() + b"\0" + bytes.fromhex(entry.oid) for name, entry in ordered)
+        return self.object("tree", data)
+
+    def pack(self, objects: Sequence[GitObject]) -> bytes:
+        """Return the objects as one pack stream (gitformat-pack: header, undeltified objects, checksum)."""
+        parts = [b"PACK" + (2).to_bytes(4, "big") + len(objects).to_bytes(4, "big")]
+        for item in objects:
+            parts.append(_pack_header(_PACK_TYPES[item.kind], len(item.data)))
+            parts.append(zlib.compress(item.data, 1))
+        body = b"".join(parts)
+        return body + hashlib.new(self.place.hash_name, body).digest()
+
+    def write_pack(self, pack: bytes) -> Path | None:
+        """Write a pack's objects and return the ``.keep`` file to remove once a ref holds them, if there is one.
+
+        While ``gc.pid`` says that a gc runs, the pack is kept whole: loose objects beside a ``gc --prune=now`` can be
+        gone before the ref names them (so says receive-pack's own practice; default `unpack-objects` otherwise).
+
+        Raises:
+            LedgerError: git could not write them (disk full, no permission).
+        """
+        for pause in (0.01, 0.03, 0.1, 0.3, None):
+            collecting = (self.place.common_dir / "gc.pid").exists() or (self.place.git_dir / "gc.pid").exists()
+            words = ("index-pack", "--stdin", "--keep=gitparams") if collecting else ("unpack-objects", "-q")
+            done = self.run(*_DURABLE, *words, stdin=pack, check=False)
+            if done.returncode == 0:
+                return self._keep_file(done.stdout) if collecting else None
+            if pause is None or not _PASSING.search(done.stderr):
+                raise LedgerError(f"Git could not write to {self.place.common_dir}: {said(done.stderr)}", hint="gitparams doctor")
+            time.sleep(pause)
+        raise AssertionError("the loop above returns or raises")
+
+    def _keep_file(self, answer: bytes) -> Path | None:
+        words = answer.decode().split()
+        return self.place.common_dir / "objects" / "pack" / f"pack-{words[1]}.keep" if words[:1] == ["keep"] else None
+
+    def move_ref(self, ref: str, new: Oid, old: Oid | None, why: str, patience: float = 10.0) -> None:
+        """Move a ref from `old` (None: it must not exist) to `new`, keeping a reflog.
+
+        Raises:
+            RefMoved: the ref is elsewhere.
+            LedgerError: git could not move it; a lock file in the way is waited for up to `patience` seconds.
+        """
+        until = time.monotonic() + patience
+        while True:
+            done = self.run(*_DURABLE, "update-ref", "--create-reflog", "-m", why, ref, new, old or self.zero, check=False)
+            if done.returncode == 0:
+                return
+            if _RACE.search(done.stderr):
+                raise RefMoved(f"{ref} moved meanwhile.")
+            if not _PASSING.search(done.stderr) or time.monotonic() > until:
+                raise LedgerError(f"Git could not move {ref}: {said(done.stderr)}", hint=_lock_hint(done.stderr))
+            time.sleep(0.05)
+
+
+# What was acknowledged is on disk: by default git flushes packs and not loose objects or refs (git-config, core.fsync).
+_DURABLE = ("-c", "core.fsync=committed,loose-object,reference", "-c", "core.fsyncMethod=fsync")
+
+
+class _Reader:
+    """A ``cat-file --batch`` that is asked one name at a time."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self.process = process
+
+    def ask(self, name: str) -> tuple[Oid, str, bytes] | None:
+        if "\n" in name:
+            return None
+        stdin, stdout = self.process.stdin, self.process.stdout
+        assert stdin is not None and stdout is not None
+        try:
+            stdin.write(name.encode("utf-8", "surrogateescape") + b"\n")
+            stdin.flush()
+            header = stdout.readline()
+        except BrokenPipeError:
+            header = b""
+        if not header:
+            raise GitParamsError("git cat-file ended unexpectedly.", hint="git fsck")
+        found = _read_object(header, stdout)
+        return (Oid(found[0]), found[1], found[2]) if found else None
+
+    def close(self) -> None:
+        assert self.process.stdin is not None and self.process.stdout is not None
+        try:
+            self.process.stdin.close()
+        except BrokenPipeError:
+            pass
+        self.process.stdout.close()
+        self.process.wait()
+
+
+class _Feeder:
+    """Writes a process's input from a thread, so that its output can be read at the same time."""
+
+    def __init__(self, process: subprocess.Popen[bytes], data: bytes) -> None:
+        import threading
+
+        self.process, self.data = process, data
+        self.thread = threading.Thread(target=self._feed, daemon=True)
+        self.thread.start()
+
+    def _feed(self) -> None:
+        assert self.process.stdin is not None
+        try:
+            self.process.stdin.write(self.data)
+            self.process.stdin.close()
+        except (BrokenPipeError, ValueError):
+            pass  # the reader ended first, and says why
+
+    def join(self) -> None:
+        self.thread.join()
+
+
+def parse_tree(data: bytes, zero: Oid) -> dict[str, TreeEntry]:
+    """Return the entries of a raw tree object; `zero` tells how long ids are."""
+    entries, place, size = {}, 0, len(zero) // 2
+    while place < len(data):
+        end = data.index(b"\0", place)
+        mode, _, name = data[place:end].partition(b" ")
+        oid = data[end + 1 : end + 1 + size].hex()
+        entries[name.decode("utf-8", "surrogateescape")] = TreeEntry(mode.decode(), Oid(oid))
+        place = end + 1 + size
+    return entries
+
+
+def said(stderr: bytes) -> str:
+    """Return what git said as one line without its ``fatal:``."""
+    lines = [line for line in stderr.decode("utf-8", "replace").splitlines() if line.strip() and not line.startswith("hint:")]
+    text = " ".join(re.sub(r"^(fatal|error): ", "", line.strip()) for line in lines[:3])
+    return text or "it did not say why"
+
+
+def _lock_hint(stderr: bytes) -> str | None:
+    match = re.search(rb"'([^']+\.lock)'", stderr)
+    return f"rm {match[1].decode('utf-8', 'replace')}   (if no git process is running)" if match else "gitparams doctor"
+
+
+def _pack_header(kind: int, size: int) -> bytes:
+    header = bytearray()
+    byte, size = (kind << 4) | (size & 15), size >> 4
+    while size:
+        header.append(byte | 0x80)
+        byte, size = size & 0x7F, size >> 7
+    header.append(byte)
+    return bytes(header)
+
+
+def _read_object(header: bytes, stream: IO[bytes]) -> tuple[str, str, bytes] | None:
+    words = header.split()
+    if len(words) != 3 or words[1] not in (b"commit", b"tree", b"blob", b"tag"):
+        return None
+    data = stream.read(int(words[2]))
+    stream.read(1)
+    return words[0].decode(), words[1].decode(), data

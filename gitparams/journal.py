@@ -1,0 +1,353 @@
+"""Journal: a run in progress on disk, from which its entry can be made by whoever comes next.
+
+``<git common dir>/gitparams/live/<id>/`` holds
+
+    run.json       the state at the start: the run, its params, metrics and origins
+    series.jsonl   what was logged, a line a step
+    changes.jsonl  summary values, tags, notes and the end, a line each; the later wins
+    output.log     the tail of what the program printed (output.log.1 before it)
+    lock           locked by the process that keeps the run; free means that it is dead
+
+Every line is written by one call to the system, so a killed process loses nothing that it had logged. The same folder
+below a spool keeps a run that could not be brought to a ledger.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from gitparams.entry import origins_document, read_event, read_origins, read_run, run_document
+from gitparams.errors import FormatError, GitParamsError
+from gitparams.lockfile import LockFile
+from gitparams.model import Details, Event, EventKind, Metric, Run, RunId, Status, is_run_id, new_event, now
+from gitparams.params import Layer, Origin, flatten, nested, stack, to_dict
+from gitparams.values import Value, decode_json, encode_json
+
+OUTPUT_KEPT = 64 * 1024
+"""Bytes of output that an entry keeps: the tail."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a run ended, as far as its process could say.
+
+    Attributes:
+        status: a finished status.
+        time: when.
+        exit_code: the program's, or None.
+    """
+
+    status: Status
+    time: datetime
+    exit_code: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JournalState:
+    """All that a journal tells of a run.
+
+    Attributes:
+        run: the run with everything logged so far, still in its first status.
+        origins: where its params came from.
+        details: series and output.
+        ending: how it ended; None while it goes on, or when it died without a word.
+        started: whether its start entry is on the ledger.
+        touched: the fields that were changed since the start, for the merge with what the ledger holds.
+    """
+
+    run: Run
+    details: Details
+    ending: Ending | None
+    started: bool
+    touched: frozenset[str] = frozenset()
+
+
+@dataclass
+class Journal:
+    """The folder of one run in progress. Make one with `Journal.create`, or read one with `Journal.at`."""
+
+    folder: Path
+    lock: LockFile = field(init=False)
+    _files: dict[str, int] = field(default_factory=dict)
+    _waiting: dict[str, list[bytes]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.lock = LockFile(self.folder / "lock", let_go_in_children=True)
+
+    @property
+    def id(self) -> RunId:
+        """The run's id: the folder's name."""
+        return RunId(self.folder.name)
+
+    @classmethod
+    def create(cls, live: Path, run: Run, origins: Mapping[str, Origin], *, lock: bool = True) -> Journal:
+        """Begin the journal of a run; with `lock`, it is alive as long as this process.
+
+        Raises:
+            OSError: the folder cannot be written.
+        """
+        journal = cls(live / run.id)
+        journal.folder.mkdir(parents=True)
+        if lock:
+            try:
+                journal.lock.take()
+            except OSError:
+                pass  # no locks here: the run's state is read from its words alone
+        journal._replace("run.json", encode_json(_state_document(run, origins)))
+        return journal
+
+    # -- writing ------------------------------------------------------------------------------------------------------
+
+    def log(self, line: bytes) -> None:
+        """Append one line to the series. What the disk refuses is kept in memory and tried again with the next line."""
+        self._append("series.jsonl", line)
+
+    def change(self, **changes: Value) -> None:
+        """Append a change: ``summary={…}``, ``tags=[…]``, ``note="…"`` …"""
+        self._append("changes.jsonl", encode_json(changes, indent=None) + b"\n")
+
+    def change_params(self, layer: Layer, redacted: Iterable[str] = ()) -> None:
+        """Append params that the program declared itself; they win over those it was started with."""
+        self.change(params=to_dict(layer.values), origins=origins_document(layer.origins), redacted=sorted(redacted))
+
+    def end(self, ending: Ending) -> None:
+        """Say how the run ended."""
+        self.change(ending={"status": str(ending.status), "time": ending.time.isoformat(), "exit_code": ending.exit_code})
+
+    def mark_started(self) -> None:
+        """Say that the start entry is on the ledger."""
+        self.change(started=True)
+
+    def output(self, data: bytes) -> None:
+        """Append to the output; the file is turned over so that the tail is kept and no more than twice as much."""
+        descriptor = self._descriptor("output.log")
+        os.write(descriptor, data)
+        if os.fstat(descriptor).st_size > OUTPUT_KEPT:
+            os.close(self._files.pop("output.log"))
+            (self.folder / "output.log").replace(self.folder / "output.log.1")
+
+    def remove(self) -> None:
+        """Remove the journal: the ledger has it all."""
+        self.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def close(self) -> None:
+        """Close the files and let go of the lock."""
+        for descriptor in self._files.values():
+            os.close(descriptor)
+        self._files.clear()
+        self.lock.release()
+
+    def flush(self) -> bool:
+        """Write what the disk refused before; return whether nothing is left in memory."""
+        for name in list(self._waiting):
+            self._append(name, b"")
+        return not self._waiting
+
+    def _append(self, name: str, line: bytes) -> None:
+        waiting = self._waiting.pop(name, None)
+        data = b"".join(waiting) + line if waiting else line
+        try:
+            descriptor = self._files.get(name)
+            if descriptor is None:
+                descriptor = self._descriptor(name)
+            written = os.write(descriptor, data) if data else 0
+        except OSError:
+            self._waiting[name] = [data]
+            return
+        if written < len(data):
+            self._waiting[name] = [data[written:]]
+
+    def _descriptor(self, name: str) -> int:
+        if name not in self._files:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+            self._files[name] = os.open(self.folder / name, flags, 0o666)
+        return self._files[name]
+
+    def _replace(self, name: str, data: bytes) -> None:
+        temporary = self.folder / f"{name}.new"
+        temporary.write_bytes(data)
+        temporary.replace(self.folder / name)
+
+    # -- reading ------------------------------------------------------------------------------------------------------
+
+    def alive(self) -> bool:
+        """Tell whether a process keeps this run; the lock answers, never a process id."""
+        if self.lock.held:
+            return True
+        probe = LockFile(self.folder / "lock")
+        try:
+            with probe:
+                return not probe.take()
+        except OSError:
+            return True  # cannot be asked: leave it to who can
+
+    def read(self) -> JournalState:
+        """Return all that the journal tells.
+
+        Raises:
+            FormatError: the state at the start cannot be read.
+        """
+        run, origins = _read_state(_bytes(self.folder / "run.json"))
+        series = _whole_lines(_bytes(self.folder / "series.jsonl") + b"".join(self._waiting.get("series.jsonl", ())))
+        output = (_bytes(self.folder / "output.log.1") + _bytes(self.folder / "output.log"))[-OUTPUT_KEPT:]
+        state = JournalState(run, Details(origins=origins, series=series, output=output), None, False)
+        summary = last_values(series)
+        for change in self._changes():
+            summary.update(_numbers(change.get("summary")))
+            state = _changed(state, change)
+        touched = state.touched | ({"metrics"} if summary else set())
+        return replace(state, run=replace(state.run, metrics={**state.run.metrics, **summary}), touched=frozenset(touched))
+
+    def _changes(self) -> Iterator[dict[str, Any]]:
+        data = _bytes(self.folder / "changes.jsonl") + b"".join(self._waiting.get("changes.jsonl", ()))
+        for line in _whole_lines(data).splitlines():
+            try:
+                change = decode_json(line)
+            except ValueError:
+                continue  # a line that the disk cut: the next ones are whole
+            if isinstance(change, dict):
+                yield change
+
+
+def journals(live: Path) -> list[Journal]:
+    """Return the journals below a folder, the oldest first."""
+    try:
+        names = [entry.name for entry in os.scandir(live) if is_run_id(entry.name)]
+    except OSError:
+        return []
+    return sorted((Journal(live / name) for name in names), key=lambda journal: _made(journal.folder))
+
+
+def last_values(series: bytes) -> dict[str, Metric]:
+    """Return the last value of each metric of a series.
+
+    >>> last_values(b'{"step":0,"time":1.5,"loss":0.3}\\n{"step":1,"time":2.5,"loss":0.2}\\n')
+    {'loss': 0.2}
+    """
+    values: dict[str, Metric] = {}
+    for line in series.splitlines():
+        try:
+            step = decode_json(line)
+        except ValueError:
+            continue
+        if isinstance(step, dict):
+            values.update({key: value for key, value in _numbers(step).items() if key not in ("step", "time")})
+    return values
+
+
+def ending_event(state: JournalState, ending: Ending) -> Event:
+    """Return the event of the entry that ends a run."""
+    return new_event(EventKind.FINISH, ending.time)
+
+
+def found_dead(folder: Path) -> Ending:
+    """Return the ending of a run whose process is gone: crashed, at the last time it wrote anything."""
+    times = [entry.stat().st_mtime for entry in os.scandir(folder) if entry.name != "lock"]
+    last = datetime.fromtimestamp(max(times)).astimezone() if times else now()
+    return Ending(Status.CRASHED, last)
+
+
+def _state_document(run: Run, origins: Mapping[str, Origin]) -> Value:
+    event = Event(EventKind.START, run.started, "")
+    return {
+        "run": run_document(run, event),
+        "params": dict(run.params),
+        "metrics": dict(run.metrics),
+        "origins": origins_document(origins),
+        "author": run.author,
+    }
+
+
+def _read_state(data: bytes) -> tuple[Run, Mapping[str, Origin]]:
+    try:
+        document = decode_json(data)
+        assert isinstance(document, dict)
+        run, params, metrics = document["run"], document["params"], document["metrics"]
+        assert isinstance(run, dict) and isinstance(params, dict) and isinstance(metrics, dict)
+        read_event(run)
+        return read_run(run, params, _numbers(metrics), str(document["author"])), read_origins(document["origins"])
+    except (ValueError, KeyError, AssertionError, GitParamsError) as error:
+        raise FormatError(f"The journal's run.json cannot be read: {error}") from None
+
+
+def _changed(state: JournalState, change: Mapping[str, Any]) -> JournalState:
+    run, touched = state.run, set(state.touched)
+    if isinstance(change.get("tags"), list):
+        run = replace(run, tags=tuple(sorted({*run.tags, *map(str, change["tags"])})))
+        touched.add("tags")
+    if isinstance(change.get("note"), str):
+        run = replace(run, note=change["note"])
+        touched.add("note")
+    details = state.details
+    if isinstance(change.get("params"), dict):
+        layer = stack([_layer(run.params, details.origins), _layer(change["params"], read_origins(change.get("origins")))])
+        hidden = tuple(sorted({*run.redacted, *map(str, change.get("redacted", ()))}))
+        run, details = replace(run, params=nested(layer.values), redacted=hidden), replace(details, origins=layer.origins)
+        touched |= {"params", "origins", "redacted"}
+    return replace(
+        state,
+        run=run,
+        details=details,
+        ending=_ending(change.get("ending")) or state.ending,
+        started=state.started or bool(change.get("started")),
+        touched=frozenset(touched),
+    )
+
+
+def _layer(params: Mapping[str, Any], origins: Mapping[str, Origin]) -> Layer:
+    return Layer(to_dict(params), {path: origins.get(path, Origin("unknown")) for path in flatten(params)})
+
+
+def _ending(document: Any) -> Ending | None:
+    if not isinstance(document, dict):
+        return None
+    try:
+        return Ending(Status(document["status"]), datetime.fromisoformat(document["time"]), document.get("exit_code"))
+    except (KeyError, ValueError, TypeError):
+        return None
+
+
+def _numbers(value: Any) -> dict[str, Metric]:
+    return {key: number for key, number in value.items() if isinstance(number, int | float)} if isinstance(value, dict) else {}
+
+
+def _whole_lines(data: bytes) -> bytes:
+    return data[: data.rfind(b"\n") + 1]
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
+
+
+def _made(folder: Path) -> float:
+    try:
+        return (folder / "run.json").stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+_dumps = json.JSONEncoder(allow_nan=False, separators=(",", ":"), ensure_ascii=False).encode
+
+
+def series_line(step: int | float, time: float, metrics: Mapping[str, Metric]) -> bytes:
+    """Return one line of a series.
+
+    >>> series_line(3, 1730000000.1, {"loss": 0.21})
+    b'{"step":3,"time":1730000000.1,"loss":0.21}\\n'
+    """
+    document: dict[str, Any] = {"step": step, "time": time, **metrics}
+    try:
+        return (_dumps(document) + "\n").encode("utf-8", "backslashreplace")
+    except ValueError:
+        return encode_json(document, indent=None) + b"\n"  # NaN or infinity

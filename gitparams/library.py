@@ -1,0 +1,225 @@
+"""Library: the functions of ``import gitparams``, each one call to the repository around the present folder."""
+
+from __future__ import annotations
+
+import atexit
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, overload
+
+from gitparams.capture.files import read_params
+from gitparams.capture.objects import plain, plain_mapping
+from gitparams.capture.overrides import overrides_layer, scalar
+from gitparams.errors import ParamsError
+from gitparams.index import BrokenRun, Filter
+from gitparams.model import Metric, Run
+from gitparams.params import Layer, Params, layer, nested, path_keys, path_text, put, stack
+from gitparams.recorder import ActiveRun, begin
+from gitparams.repository import Beginning, Repository
+
+if TYPE_CHECKING:
+    from gitparams.changes import RunDiff
+
+
+def load(
+    *files: str | os.PathLike[str], overrides: Sequence[str] = (), env_prefix: str | None = None
+) -> Params:
+    """Return the params of some files, merged in order, then environment variables, then overrides; the later wins.
+
+    Args:
+        files: YAML, JSON, TOML or INI files. ``1e-3`` is a float, also in YAML.
+        overrides: ``optim.lr=0.01``, typed as YAML 1.2 types a plain value.
+        env_prefix: variables that begin with it are params: with ``TRAIN_``, ``TRAIN_OPTIM__LR=0.01`` is ``optim.lr``.
+
+    Raises:
+        ParamsFileError: a file is missing, malformed, or says a key twice.
+        UsageError: an override is not ``K=V``.
+    """
+    layers = [read_params(file, exact_floats=True) for file in files]
+    if env_prefix:
+        layers.append(_environment_layer(env_prefix))
+    if overrides:
+        layers.append(overrides_layer(overrides))
+    return nested(stack(layers).values)
+
+
+def start(
+    params: Any = None,
+    *,
+    name: str | None = None,
+    experiment: str | None = None,
+    tags: Iterable[str] = (),
+    note: str = "",
+) -> ActiveRun:
+    """Begin to record a run of this program; use it with ``with``, or call `ActiveRun.finish`.
+
+    Args:
+        params: the resolved config: a mapping, Namespace, dataclass, OmegaConf …; it is read once and never changed.
+        name: a name to find it by; experiment: the group it belongs to; tags, note: what is to be said of it.
+
+    A fault of git is one warning, and the run is kept aside; with ``GITPARAMS_STRICT=1`` it is raised.
+
+    Raises:
+        ParamsError: the params are no config.
+    """
+    return begin(params, Beginning(name=name, experiment=experiment, tags=tuple(tags), note=note))
+
+
+class Recording:
+    """The repository that `record` writes to, kept open from call to call; another folder or process opens its own."""
+
+    def __init__(self) -> None:
+        self._key: tuple[str, int] | None = None
+        self._repository: Repository | None = None
+
+    def repository(self) -> Repository:
+        """Return the repository around the present folder."""
+        key = (os.getcwd(), os.getpid())
+        if self._repository is None or key != self._key:
+            if self._repository is not None and self._key is not None and self._key[1] == key[1]:
+                self._repository.close()
+            self._repository, self._key = Repository.find(), key
+            atexit.register(self._repository.close)
+        return self._repository
+
+
+_recording = Recording()
+
+
+def record(
+    params: Any,
+    metrics: Mapping[str, Any] | None = None,
+    *,
+    name: str | None = None,
+    experiment: str | None = None,
+    tags: Iterable[str] = (),
+    note: str = "",
+    started: datetime | None = None,
+    command: Sequence[str] = (),
+) -> Run:
+    """Record one finished run at once and return it.
+
+    Args:
+        params: the resolved config, of any kind that `start` takes.
+        metrics: numbers by name; NumPy and torch scalars are numbers too.
+        name, experiment, tags, note: as for `start`.
+        started: when it began, with its offset from UTC; now by default.
+        command: the program and its arguments.
+
+    Raises:
+        ParamsError: the params are no config, or a metric is no number.
+        RepositoryError: there is no git repository here.
+        LedgerError: the entry could not be written; nothing half written is left.
+    """
+    beginning = Beginning(
+        params=layer(plain_mapping(params), "code"),
+        name=name,
+        experiment=experiment,
+        tags=tuple(tags),
+        note=note,
+        command=tuple(command),
+        started=started.astimezone() if started and started.tzinfo is None else started,
+    )
+    return _recording.repository().record(beginning, _metrics(metrics or {}))
+
+
+class Runs(Sequence[Run]):
+    """Recorded runs, newest first: a sequence of frozen `Run`."""
+
+    def __init__(self, runs: Iterable[Run]) -> None:
+        self._runs = tuple(runs)
+
+    @overload
+    def __getitem__(self, index: int) -> Run: ...
+    @overload
+    def __getitem__(self, index: slice) -> Runs: ...
+    def __getitem__(self, index: int | slice) -> Run | Runs:
+        return Runs(self._runs[index]) if isinstance(index, slice) else self._runs[index]
+
+    def __len__(self) -> int:
+        return len(self._runs)
+
+    def __iter__(self) -> Iterator[Run]:
+        return iter(self._runs)
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} runs>"
+
+
+def runs(
+    *,
+    experiment: str | None = None,
+    status: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    limit: int | None = None,
+) -> Runs:
+    """Return the recorded runs, newest first; what cannot be read is left out.
+
+    Raises:
+        RepositoryError: there is no git repository here.
+    """
+    which = Filter(experiment=experiment, status=status, since=since, until=until)
+    with Repository.find() as repository:
+        return Runs(run for run in repository.runs(which, limit=limit) if not isinstance(run, BrokenRun))
+
+
+def run(selector: str) -> Run:
+    """Return the run that a selector names: an id prefix, a name, ``latest~2``, ``best:acc``, a code revision.
+
+    Raises:
+        RunNotFound: nothing answers to it. AmbiguousRun: several runs do.
+    """
+    with Repository.find() as repository:
+        return repository.run(selector)
+
+
+def diff(*selectors: str | Run, keys: Sequence[str] = ()) -> RunDiff:
+    """Return what differs between runs; none is ``latest~1 latest``, one is compared with the run before it.
+
+    Args:
+        selectors: as for `run`, or runs.
+        keys: paths of params to look at, prefixes and globs too.
+
+    Raises:
+        RunNotFound: a selector names no run.
+    """
+    with Repository.find() as repository:
+        return repository.diff(selectors, keys)
+
+
+def to_yaml(params: Mapping[str, Any]) -> str:
+    """Return params as YAML that every reader, also of YAML 1.1, takes for the same values.
+
+    >>> print(to_yaml({"optim": {"lr": 1e-3}, "on": "yes"}), end="")
+    optim:
+      lr: 0.001
+    'on': 'yes'
+    """
+    import yaml
+
+    return str(yaml.safe_dump(plain_mapping(params), sort_keys=False, allow_unicode=True))
+
+
+def _environment_layer(prefix: str) -> Layer:
+    values: dict[str, Any] = {}
+    origins = {}
+    for variable in sorted(os.environ):
+        if variable.startswith(prefix) and len(variable) > len(prefix):
+            keys = path_keys(variable.removeprefix(prefix).lower().replace("__", "."))
+            put(values, keys, scalar(os.environ[variable]))
+            origins[path_text(keys)] = layer({"x": 0}, "env", variable).origins["x"]
+    return Layer(values, origins)
+
+
+def _metrics(metrics: Mapping[str, Any]) -> dict[str, Metric]:
+    numbers: dict[str, Metric] = {}
+    for name, value in metrics.items():
+        number = value if isinstance(value, int | float) else plain(value)
+        if not isinstance(number, int | float):
+            raise ParamsError(f"The metric {name!r} must be a number, not {type(value).__name__}.")
+        numbers[str(name)] = number
+    return numbers
+
+

@@ -1,0 +1,116 @@
+"""Merge: several newest entries of one run become one state, field by field, the same on every machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from gitparams.git import TreeEntry
+from gitparams.model import Event, Oid, Run, Status
+from gitparams.params import MISSING, flatten, nested, unflatten
+from gitparams.values import same
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One entry of a run: its tree's id, its files, the run and the event it tells, and the entries it followed."""
+
+    tree: Oid
+    run: Run
+    event: Event
+    prev: tuple[Oid, ...]
+    files: Mapping[str, TreeEntry]
+
+
+def heads(prev: Mapping[Oid, Sequence[Oid]]) -> list[Oid]:
+    """Return the entries that no other entry follows, sorted; `prev` maps each entry of a run to those it followed.
+
+    >>> heads({"a": [], "b": ["a"], "c": ["a"]})
+    ['b', 'c']
+    """
+    followed = {tree for trees in prev.values() for tree in trees}
+    return sorted(tree for tree in prev if tree not in followed)
+
+
+def merged(versions: Sequence[Version], prev: Mapping[Oid, Sequence[Oid]], read: Callable[[Oid], Version | None]) -> Version:
+    """Return the state of a run that has several newest entries.
+
+    The later event (by time, then tree id) wins a field that both sides changed since the entry they share; tags, params
+    and metrics are merged one by one; a finished status is never undone by one that is not.
+
+    Args:
+        versions: the newest entries.
+        prev: for each entry of the run, those it followed.
+        read: reads an older entry, or gives None when it is gone.
+    """
+    ordered = sorted(versions, key=lambda version: (version.event.time, version.tree))
+    result, seen = ordered[0], _ancestors(ordered[0].tree, prev)
+    for version in ordered[1:]:
+        theirs = _ancestors(version.tree, prev)
+        base = _newest([found for tree in _maximal(seen & theirs, prev) if (found := read(tree)) is not None])
+        result = Version(
+            version.tree,
+            _merge_runs(base.run if base else None, result.run, version.run),
+            version.event,
+            (),
+            _merge_mappings(base.files if base else {}, result.files, version.files),
+        )
+        seen |= theirs
+    return replace(result, prev=tuple(sorted(version.tree for version in versions)))
+
+
+def _merge_runs(base: Run | None, mine: Run, theirs: Run) -> Run:
+    empty = Run(mine.id, mine.status, mine.started)
+    start = base or empty
+    chosen = {field.name: _merge_field(field.name, start, mine, theirs) for field in fields(Run)}
+    return Run(**chosen)
+
+
+def _merge_field(name: str, base: Run, mine: Run, theirs: Run) -> Any:
+    old, left, right = getattr(base, name), getattr(mine, name), getattr(theirs, name)
+    if name == "params":
+        return nested(unflatten(_merge_mappings(flatten(old), flatten(left), flatten(right))))
+    if isinstance(old, Mapping):
+        return _merge_mappings(old, left, right)
+    if name == "tags":
+        return tuple(sorted(set(left) & set(right) | (set(left) ^ set(right)) - set(old)))
+    if right == old:
+        return left
+    if name == "status" and left.finished and not Status(right).finished:
+        return left
+    return right
+
+
+def _merge_mappings(old: Mapping[str, Any], left: Mapping[str, Any], right: Mapping[str, Any]) -> dict[str, Any]:
+    result = {}
+    for key in sorted(left.keys() | right.keys()):
+        before, mine, theirs = old.get(key, MISSING), left.get(key, MISSING), right.get(key, MISSING)
+        value = mine if _equal(before, theirs) else theirs
+        if value is not MISSING:
+            result[key] = value
+    return result
+
+
+def _equal(left: Any, right: Any) -> bool:
+    if left is MISSING or right is MISSING:
+        return left is right
+    return left == right if isinstance(left, TreeEntry) else same(left, right)
+
+
+def _ancestors(tree: Oid, prev: Mapping[Oid, Sequence[Oid]]) -> set[Oid]:
+    found, waiting = set(), [tree]
+    while waiting:
+        one = waiting.pop()
+        if one not in found:
+            found.add(one)
+            waiting.extend(prev.get(one, ()))
+    return found
+
+
+def _maximal(trees: set[Oid], prev: Mapping[Oid, Sequence[Oid]]) -> set[Oid]:
+    return trees - {older for tree in trees for older in prev.get(tree, ())}
+
+
+def _newest(versions: list[Version]) -> Version | None:
+    return max(versions, key=lambda version: (version.event.time, version.tree), default=None)

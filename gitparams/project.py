@@ -1,0 +1,94 @@
+"""Project: what `init` puts into a repository, and the demo that shows what it is good for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from gitparams.repository import Repository
+from gitparams.settings import FILE
+
+_PARAMS_PLACES = ("params.yaml", "params.yml", "params.json", "params.toml", "config.yaml", "config.yml", "config.json", "config.toml",
+                  "hparams.yaml", "train.yaml", "train.json", "train.toml")  # fmt: skip
+_PARAMS_FOLDERS = ("conf", "config", "configs")
+_METRICS_PLACES = ("metrics.json", "metrics.yaml", "metrics.toml", "metrics.csv", "results.json", "dvclive/metrics.json")
+_TEMPLATE = """\
+# What gitparams should know of this project. Every line is optional.
+experiment: {experiment}          # the experiment of runs that name none
+{params}
+{metrics}
+# metrics: {{acc: max, loss: min}}   # which way is better, where the name does not tell
+"""
+
+
+def prepare(repository: Repository, *, fetch: bool = False, hooks: bool = True) -> Iterator[str]:
+    """Prepare a repository and yield a sentence for each thing done: settings, hooks, and with `fetch` the fetch refspecs."""
+    top = repository.git.place.top
+    if top is not None:
+        yield _write_settings(top)
+    if hooks:
+        from gitparams.hooks import install
+
+        yield from install(repository.git, ("pre-run", "post-run"))
+    if fetch:
+        yield from _add_refspecs(repository)
+
+
+def _write_settings(top: Path) -> str:
+    path = top / FILE
+    params, metrics = _params_files(top), [name for name in _METRICS_PLACES if (top / name).is_file()]
+    text = _TEMPLATE.format(
+        experiment=_plain_word(top.name),
+        params=_line("params", params, "conf/train.yaml", "read at every run, in this order"),
+        metrics=_line("metrics_files", metrics, "metrics.json", "written by the program"),
+    )
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        return f"{FILE} is there already and stays as it is."
+    found = ", ".join([*params, *metrics])
+    return f"{FILE} written{f' (found: {found})' if found else ''}; commit it with your code."
+
+
+def _params_files(top: Path) -> list[str]:
+    found = [name for name in _PARAMS_PLACES if (top / name).is_file()]
+    for folder in _PARAMS_FOLDERS:
+        inside = sorted(path for path in (top / folder).glob("*") if path.suffix in (".yaml", ".yml", ".json", ".toml"))
+        if len(inside) == 1:  # several are alternatives as often as parts: the person knows
+            found.append(inside[0].relative_to(top).as_posix())
+    return found
+
+
+def _line(key: str, files: list[str], example: str, why: str) -> str:
+    listed = ", ".join(f'"{file}"' if not file.replace("/", "").replace(".", "").replace("-", "").replace("_", "").isalnum() else file
+                       for file in files or [example])  # fmt: skip
+    return f"{'' if files else '# '}{key}: [{listed}]   # {why}"
+
+
+def _plain_word(name: str) -> str:
+    word = "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in name).strip("-.")
+    return word if word and not word[0].isdigit() else f"project-{word}".rstrip("-")
+
+
+def _add_refspecs(repository: Repository) -> Iterator[str]:
+    git = repository.git
+    remotes = git.text("remote").split()
+    if not remotes:
+        yield "There is no remote yet: run gitparams init --fetch again when there is one."
+    for remote in remotes:
+        # With the asterisk: an exact refspec fails the user's own fetch while the remote has no ledger.
+        refspec = f"+refs/gitparams/runs*:refs/gitparams/remotes/{remote}/runs*"
+        if git.run("config", "--get", f"remote.{remote}.mirror", check=False).stdout.strip() == b"true":
+            yield f"{remote} is mirrored here: a plain git fetch replaces the ledger by the remote's, and gitparams joins the two again."
+        elif refspec in git.text("config", "--get-all", f"remote.{remote}.fetch", check=False).split("\n"):
+            yield f"{remote} has the fetch refspec already."
+        else:
+            git.run("config", "--add", f"remote.{remote}.fetch", refspec)
+            yield f"git fetch {remote} now brings its runs."
+
+
+def demo_folder() -> Path:
+    """Return the folder of the demo's program in the package."""
+    return Path(os.path.dirname(__file__)) / "data" / "demo"

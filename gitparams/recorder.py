@@ -1,0 +1,334 @@
+"""Recorder: a run that a Python program keeps of itself while it goes on. Whatever git does, the program goes on too."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping, MutableMapping
+from dataclasses import replace
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any
+
+from gitparams.capture.redaction import redact_command
+from gitparams.errors import GitParamsError
+from gitparams.journal import Ending, Journal, series_line
+from gitparams.model import Metric, Run, RunId, Status, is_run_id, new_run_id, now
+from gitparams.params import Params, layer, nested
+from gitparams.repository import Beginning, Repository, host, redacted_layer, redacted_paths
+
+RUN_VARIABLE = "GITPARAMS_RUN"
+_RANK_VARIABLES = ("RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK", "PMI_RANK")
+
+
+class Summary(MutableMapping[str, Metric]):
+    """The metrics that sum a run up. What is set here wins over the last value that was logged."""
+
+    def __init__(self, run: ActiveRun) -> None:
+        self._run = run
+        self._values: dict[str, Metric] = {}
+
+    def __setitem__(self, name: str, value: object) -> None:
+        number = _number(value)
+        if number is None:
+            raise TypeError(f"metric {name!r} must be a number, not {type(value).__name__}")
+        self._values[name] = number
+        self._run._change(summary={name: number})
+
+    def __getitem__(self, name: str) -> Metric:
+        return self._values[name]
+
+    def __delitem__(self, name: str) -> None:
+        raise TypeError("a metric that was said is not unsaid; set another value")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+
+class ActiveRun:
+    """A run in progress: made by `gitparams.start`, ended by `finish` or by leaving its ``with`` block.
+
+    An exception that leaves the block makes it ``failed``, ^C ``interrupted``. What goes wrong with git is one warning; the
+    run is then kept in a folder of its own, and ``gitparams import spool`` or the next command brings it in.
+    """
+
+    def __init__(self, journal: Journal | None, repository: Repository | None, params: Params, *, joined: bool = False) -> None:
+        self.params = params
+        self.summary = Summary(self)
+        self._journal, self._repository, self._joined = journal, repository, joined
+        self._step: int | float = 0
+        self._lock = threading.Lock()
+        self._warned: set[str] = set()
+        self._owner = os.getpid()
+        self._finished = journal is None
+        self._result: Run | None = None
+
+    @property
+    def id(self) -> RunId | None:
+        """The run's id; None on the ranks of a distributed job that record nothing."""
+        return self._journal.id if self._journal else None
+
+    def log(self, metrics: Mapping[str, Any] | None = None, /, *, step: int | float | None = None, **values: Any) -> None:
+        """Log metrics of one step; on disk, as far as a killed process is concerned, when this returns.
+
+        Args:
+            metrics: numbers by name, for names that are no Python words.
+            step: the step; one more than the last when it is not given.
+            values: numbers by name. NumPy and torch scalars are numbers too; what is not a number is left out with one warning.
+        """
+        if metrics:
+            values = {**metrics, **values}
+        if step is None:
+            step = self._step
+        self._step = step + 1
+        if self._finished or self._owner != os.getpid():
+            return
+        try:
+            line = series_line(step, time.time(), values)
+        except (TypeError, ValueError):
+            line = series_line(step, time.time(), self._numbers(values))
+        else:
+            if not _NUMBERS.issuperset(map(type, values.values())):
+                line = series_line(step, time.time(), self._numbers(values))
+        with self._lock:
+            assert self._journal is not None
+            self._journal.log(line)
+
+    def tag(self, *tags: str) -> None:
+        """Add tags."""
+        self._change(tags=list(tags))
+
+    def note(self, text: str) -> None:
+        """Set the note."""
+        self._change(note=text)
+
+    def finish(self, status: str = "completed", exit_code: int | None = None) -> Run | None:
+        """End the run and return it as it was recorded; None when it could not be, or belongs to ``gitparams run``.
+
+        Args:
+            status: a finished status: ``completed``, ``failed``, ``interrupted``, ``pruned``.
+            exit_code: the program's exit code, if there is one.
+
+        Raises:
+            ValueError: the status is none, or not a finished one.
+        """
+        word = Status(status)
+        if not word.finished:
+            raise ValueError(f"a run cannot be finished as {status!r}")
+        if not self._finished and self._owner == os.getpid():
+            self._finished = True
+            self._end(Ending(word, now(), exit_code))
+        return self._result
+
+    def __enter__(self) -> ActiveRun:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.finish(*_ending_of(error))
+
+    def _end(self, ending: Ending) -> None:
+        assert self._journal is not None
+        if self._joined:
+            self._journal.close()
+            return
+        try:
+            if self._repository is None:
+                self._journal.end(ending)
+                self._journal.close()
+            else:
+                self._result = self._repository.finish(self._journal, ending)
+        except (GitParamsError, OSError) as error:
+            self._journal.close()
+            kept = self._journal.folder
+            self._warn(f"run {self._journal.id[:8]} is kept in {kept}, and the next gitparams command brings it in ({_said(error)})")
+        finally:
+            if self._repository is not None:
+                self._repository.close()
+
+    def _change(self, **changes: Any) -> None:
+        if not self._finished and self._owner == os.getpid():
+            with self._lock:
+                assert self._journal is not None
+                self._journal.change(**changes)
+
+    def _numbers(self, values: Mapping[str, Any]) -> dict[str, Metric]:
+        numbers = {name: number for name, value in values.items() if (number := _number(value)) is not None}
+        if left_out := values.keys() - numbers.keys():
+            self._warn(f"not a number, left out of the log: {', '.join(sorted(left_out))}")
+        return numbers
+
+    def _warn(self, text: str) -> None:
+        if text not in self._warned:
+            self._warned.add(text)
+            warn(text)
+
+    def _at_exit(self) -> None:
+        # The interpreter leaves the last unhandled exception here; a plain end of the program leaves nothing.
+        self.finish("failed" if getattr(sys, "last_value", None) is not None else "completed")
+
+    def _on_sigterm(self, number: int, frame: FrameType | None) -> None:
+        """Say in the journal that a signal ended the run, and let it end the program as it would have."""
+        if not self._finished and self._owner == os.getpid() and self._journal is not None:
+            self._finished = True
+            self._journal.end(Ending(Status.INTERRUPTED, now(), 128 + number))
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+
+
+def begin(params: Any, beginning: Beginning, folder: Path | None = None) -> ActiveRun:
+    """Begin to record the run of this program; joins the one that ``gitparams run`` began for it.
+
+    Args:
+        params: the config, of any kind that `gitparams.capture.objects` knows.
+        beginning: what else is known; its params are the ones given here.
+        folder: where the repository is; the present folder by default.
+    """
+    if any(os.environ.get(name, "0") not in ("0", "") for name in _RANK_VARIABLES):
+        return ActiveRun(None, None, nested(_plain(params)))
+    plain = _plain(params)
+    beginning = replace(beginning, params=layer(plain, "code"), command=_command(beginning))
+    try:
+        run = _joined(plain, folder) or _recorded(plain, beginning, folder)
+    except (GitParamsError, OSError) as error:
+        if os.environ.get("GITPARAMS_STRICT", "0") not in ("0", ""):
+            raise
+        run = _spooled(plain, beginning, error)
+    if not run._joined and not run._finished:
+        atexit.register(run._at_exit)
+        if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+            signal.signal(signal.SIGTERM, run._on_sigterm)
+    return run
+
+
+def spool_folder() -> Path:
+    """Return where runs wait that found no ledger: ``$GITPARAMS_SPOOL``, or ``gitparams/spool`` in the user's state folder."""
+    if chosen := os.environ.get("GITPARAMS_SPOOL"):
+        return Path(chosen)
+    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(state) / "gitparams" / "spool"
+
+
+def warn(text: str) -> None:
+    """Print one warning for the person who trains."""
+    print(f"gitparams: {text}", file=sys.stderr)
+
+
+def _recorded(plain: Mapping[str, Any], beginning: Beginning, folder: Path | None) -> ActiveRun:
+    repository = Repository.find(folder)
+    try:
+        parent = _parent()
+        journal = repository.begin(replace(beginning, parent=beginning.parent or parent))
+    except BaseException:
+        repository.close()
+        raise
+    for note in repository.notes:
+        warn(note)
+    return ActiveRun(journal, repository, nested(plain))
+
+
+def _joined(plain: Mapping[str, Any], folder: Path | None) -> ActiveRun | None:
+    """Join the run of ``gitparams run`` when it goes on in this repository and nothing has joined it yet."""
+    run = _parent()
+    if run is None:
+        return None
+    from gitparams.git import find_place
+
+    journal = Journal(find_place(folder).common_dir / "gitparams" / "live" / run)
+    if not (journal.folder / "run.json").exists() or not journal.alive():
+        return None
+    try:
+        (journal.folder / "joined").touch(exist_ok=False)
+    except FileExistsError:
+        return None
+    clean = redacted_layer(layer(plain, "code"))
+    journal.change_params(clean, redacted_paths(clean))
+    return ActiveRun(journal, None, nested(plain), joined=True)
+
+
+def _spooled(plain: Mapping[str, Any], beginning: Beginning, error: Exception) -> ActiveRun:
+    return ActiveRun(spool(beginning, error), None, nested(plain))
+
+
+def spool(beginning: Beginning, error: Exception) -> Journal | None:
+    """Keep a run that no ledger takes in a journal of the spool, with one warning; None when no folder takes it either."""
+    clean = redacted_layer(beginning.params)
+    run = Run(
+        id=new_run_id(),
+        status=Status.RUNNING,
+        started=beginning.started or now(),
+        name=beginning.name,
+        experiment=beginning.experiment or "default",
+        params=nested(clean.values),
+        command=redact_command(beginning.command),
+        cwd=str(Path.cwd()),
+        host=host(),
+        tags=beginning.tags,
+        note=beginning.note,
+        python=".".join(map(str, sys.version_info[:3])),
+        redacted=redacted_paths(clean),
+        environment=dict(beginning.environment),
+    )
+    for folder in (spool_folder(), Path(tempfile.gettempdir()) / f"gitparams-spool-{_user_id()}"):
+        try:
+            journal = Journal.create(folder, run, clean.origins)
+        except OSError:
+            continue
+        hint = getattr(error, "hint", None)
+        warn(f"{_said(error)} The run is kept in {folder}{f' (mend it with: {hint})' if hint else ''}; bring it in with: gitparams import spool")
+        return journal
+    warn(f"{_said(error)} The run could not be kept anywhere.")
+    return None
+
+
+def _parent() -> RunId | None:
+    text = os.environ.get(RUN_VARIABLE, "")
+    return RunId(text) if is_run_id(text) else None
+
+
+def _plain(params: Any) -> dict[str, Any]:
+    from gitparams.capture.objects import plain_mapping
+
+    return plain_mapping(params) if params is not None else {}
+
+
+def _command(beginning: Beginning) -> tuple[str, ...]:
+    return beginning.command or tuple(getattr(sys, "orig_argv", sys.argv))
+
+
+def _number(value: object) -> Metric | None:
+    if isinstance(value, int | float):
+        return value
+    from gitparams.capture.objects import plain
+
+    number = plain(value)
+    return number if isinstance(number, int | float) else None
+
+
+def _ending_of(error: BaseException | None) -> tuple[str, int | None]:
+    if error is None:
+        return "completed", None
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted", 130
+    if isinstance(error, SystemExit):
+        code = error.code if isinstance(error.code, int) else 0 if error.code is None else 1
+        return ("failed" if code else "completed"), code
+    return "failed", 1
+
+
+def _said(error: Exception) -> str:
+    return str(error) if isinstance(error, GitParamsError) else f"{type(error).__name__}: {error}."
+
+
+def _user_id() -> str:
+    return str(os.getuid()) if hasattr(os, "getuid") else "0"
+
+
+_NUMBERS = frozenset({int, float, bool})

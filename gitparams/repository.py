@@ -1,0 +1,677 @@
+"""Repository: all that can be asked of and done to the runs of one git repository; every shell talks to this."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gitparams.entry import OUTPUT, details_files, read_details
+from gitparams.errors import FormatError, GitParamsError, LedgerError, RunNotFound, UsageError
+from gitparams.git import Git, TreeEntry
+from gitparams.index import BrokenRun, Filter, Index, Listed, Progress
+from gitparams.journal import Ending, Journal, JournalState, found_dead, journals
+from gitparams.ledger import Appended, Draft, Ledger
+from gitparams.merge import Version
+from gitparams.model import (
+    Details,
+    Event,
+    EventKind,
+    Metric,
+    Oid,
+    Run,
+    RunId,
+    Status,
+    checked_name,
+    new_event,
+    new_run_id,
+    now,
+)
+from gitparams.params import Layer, Origin, Overridden, nested, stack
+from gitparams.selector import Selector
+from gitparams.settings import FILE, Settings, read_settings
+from gitparams.snapshot import Snapshot, take
+
+if TYPE_CHECKING:
+    from gitparams.changes import CodeChange, RunDiff
+
+SNAPSHOT_SECONDS = 1.0
+"""In a loop of `record` the work tree is looked at again after this long."""
+JOB_VARIABLES = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "JOB_ID", "CONDOR_JOB_ID")
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """What is known of a run before its program starts.
+
+    Attributes:
+        params: the declared params with their origins.
+        name, experiment, tags, note, command, parent, environment: as in `Run`; experiment None takes the settings' one.
+        cwd: the folder the program starts in; None is the present one.
+        started: when it began; None is now.
+    """
+
+    params: Layer = field(default_factory=lambda: Layer({}, {}))
+    name: str | None = None
+    experiment: str | None = None
+    tags: tuple[str, ...] = ()
+    note: str = ""
+    command: tuple[str, ...] = ()
+    cwd: Path | None = None
+    parent: RunId | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+    started: datetime | None = None
+
+
+class Repository:
+    """The runs of one git repository. Use it with ``with``, or close it."""
+
+    def __init__(self, git: Git, ledger: Ledger, index: Index) -> None:
+        self.git, self.ledger, self.index = git, ledger, index
+        self.notes: list[str] = []
+        """What a shell should tell the person: a dead run that was closed, a rewind that was undone."""
+        self._settings: Settings | None = None
+        self._identity: str | None = None
+        self._snapshot: tuple[float, Snapshot] | None = None
+
+    @classmethod
+    def find(cls, start: Path | None = None, *, progress: Progress | None = None) -> Repository:
+        """Return the repository around a folder, with its index up to date and its dead runs closed.
+
+        Raises:
+            RepositoryError: there is no git repository, or git refuses to work in it.
+        """
+        repository = cls.open(start, progress=progress)
+        try:
+            repository.refresh()
+        except BaseException:
+            repository.close()
+            raise
+        return repository
+
+    @classmethod
+    def open(cls, start: Path | None = None, *, progress: Progress | None = None) -> Repository:
+        """Return the repository around a folder as it is, looking at nothing yet. Raises `RepositoryError`."""
+        git = Git.find(start)
+        ledger = Ledger(git)
+        return cls(git, ledger, Index.open(git, ledger, progress))
+
+    def refresh(self) -> None:
+        """Bring the index up to the ledger, undo a rewind, and close the runs whose process died."""
+        with suppress(LedgerError, OSError):
+            if missing := self.ledger.guard():
+                self.notes.append(f"The ledger had lost entries that were here ({missing[:10]}); they were joined again.")
+        self.index.catch_up(self.ledger.tip())
+        self.recover()
+
+    def close(self) -> None:
+        """End the processes and files it keeps open."""
+        self.index.close()
+        self.git.close()
+
+    def __enter__(self) -> Repository:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # -- what it stands on --------------------------------------------------------------------------------------------
+
+    @property
+    def live(self) -> Path:
+        """The folder of the journals."""
+        return self.ledger.folder / "live"
+
+    @property
+    def settings(self) -> Settings:
+        """What gitparams.yaml says. Raises `ParamsFileError`."""
+        if self._settings is None:
+            self._settings = read_settings(self.git.place.top, self.index)
+        return self._settings
+
+    @property
+    def author(self) -> str:
+        """``Name <email>`` of the person git takes for the author."""
+        if self._identity is None:
+            self._identity = self.git.identity()
+        return self._identity
+
+    # -- asking -------------------------------------------------------------------------------------------------------
+
+    def run(self, word: str) -> Run:
+        """Return the run that a word names. Raises `RunNotFound`, `AmbiguousRun`, `FormatError`."""
+        return self._selector().run(word)
+
+    def runs(self, which: Filter = Filter(), *, limit: int | None = None, reverse: bool = False) -> list[Run | BrokenRun]:
+        """Return the runs that a filter keeps, newest first."""
+        return self.index.runs(which, limit=limit, reverse=reverse)
+
+    def listed(self, which: Filter = Filter(), *, limit: int | None = None, reverse: bool = False) -> list[Listed]:
+        """Return the runs that a filter keeps, each with the run before it."""
+        found = self.index.runs(which, limit=limit, reverse=reverse)
+        return [Listed(run, self.before(run) if isinstance(run, Run) else None) for run in found]
+
+    def count(self, which: Filter = Filter()) -> int:
+        """Return how many runs a filter keeps."""
+        return self.index.count(which)
+
+    def before(self, run: Run) -> Run | None:
+        """Return the newest earlier completed run of the same experiment."""
+        return self.index.before(run)
+
+    def details(self, run: Run) -> Details:
+        """Return what the run's entry holds beside the run. A run that is no entry (``worktree``) has its origins only."""
+        trees = self.index.trees_of(run.id)
+        if not trees:
+            layer = self._declared(None) if run.id == "worktree" else None
+            return Details(origins=layer.origins) if layer else Details()
+        files = self.index.version(run.id).files if len(trees) > 1 else self.git.tree(trees[0])
+        return read_details(lambda name: self._blob(files.get(name)))
+
+    def diff(self, words: Sequence[str | Run], keys: Sequence[str] = ()) -> RunDiff:
+        """Return what differs between runs: none is ``latest~1 latest``, one is compared with the run before it.
+
+        Raises:
+            RunNotFound: a word names no run, or there is no run before the one.
+        """
+        from gitparams.changes import compare
+
+        runs = self._compared(words)
+        code = self.code_changes(runs[0], runs[-1]) if len(runs) == 2 else ()
+        packages = None
+        if len(runs) == 2:
+            packages = _package_changes(self.details(runs[0]).packages, self.details(runs[1]).packages)
+        return compare(runs, keys=keys, directions=self.settings.directions, code=code, packages=packages)
+
+    def code_changes(self, before: Run, after: Run) -> tuple[CodeChange, ...]:
+        """Return the files in which the code of two runs differs."""
+        from gitparams.changes import CodeChange
+
+        old, new = before.code.tree, after.code.tree
+        if not old or not new or old == new:
+            return ()
+        answer = self.git.run("diff-tree", "-r", "--numstat", "-z", "--no-renames", old, new, check=False)
+        changes = []
+        for line in answer.stdout.decode("utf-8", "replace").split("\0"):
+            added, _, rest = line.partition("\t")
+            removed, _, path = rest.partition("\t")
+            if path:
+                changes.append(CodeChange(path, _lines(added), _lines(removed)))
+        return tuple(changes)
+
+    def _compared(self, words: Sequence[str | Run]) -> list[Run]:
+        runs = [word if isinstance(word, Run) else self.run(word) for word in (words or ("latest~1", "latest"))]
+        if len(runs) > 1:
+            return runs
+        before = self.before(runs[0])
+        if before is None:
+            raise RunNotFound(
+                f"Run {runs[0].short_id} is the first completed one of {runs[0].experiment}: there is none to compare it with.",
+                hint="gitparams log",
+            )
+        return [before, runs[0]]
+
+    def _selector(self) -> Selector:
+        return Selector(self.git, self.index, self.settings, self._params_at)
+
+    def _blob(self, entry: TreeEntry | None) -> bytes | None:
+        found = self.git.read(entry.oid) if entry else None
+        return found[2] if found else None
+
+    # -- params files as they are -------------------------------------------------------------------------------------
+
+    def _params_at(self, commit: Oid | None, word: str) -> Run | None:
+        """Return the declared params of the work tree, or of a code commit, in the shape of a run."""
+        layer = self._declared(commit, word)
+        if layer is None:
+            return None
+        identity = RunId("worktree" if commit is None else word)
+        return Run(identity, Status.OPEN, now(), params=nested(layer.values), experiment=self.settings.experiment or "default")
+
+    def _declared(self, commit: Oid | None, word: str = "worktree") -> Layer | None:
+        settings = self.settings
+        if not settings.params_files and not settings.params:
+            return None
+        if commit is None:
+            return self.declared_layer((), ())
+        import tempfile
+
+        from gitparams.capture.files import read_params
+
+        layers = []
+        with tempfile.TemporaryDirectory() as folder:
+            for number, name in enumerate(settings.params_files):
+                found = self.git.read(f"{commit}:{name}")
+                if found is not None:
+                    copy = Path(folder, f"{number}{Path(name).suffix}")
+                    copy.write_bytes(found[2])
+                    layers.append(read_params(copy, shown=f"{word}:{name}"))
+        if not layers:
+            return None
+        self.notes.append(f"No run was recorded at {word}: its params files are used.")
+        return stack(layers)
+
+    def declared_layer(self, files: Sequence[Path | str], overrides: Sequence[str]) -> Layer:
+        """Return the declared params: gitparams.yaml, then files, then ``K=V`` overrides; the later wins.
+
+        Files that the settings name are read from the top of the work tree; when `files` are given they take their place.
+
+        Raises:
+            ParamsFileError, UsageError: one of them cannot be read.
+        """
+        from gitparams.params import flatten
+
+        settings, top = self.settings, self.git.place.top
+        layers = []
+        if settings.params:
+            inline = dict(settings.params)
+            layers.append(Layer(inline, dict.fromkeys(flatten(inline), Origin("file", FILE))))
+        if not files and top is not None and settings.params_files:
+            layers.append(_files_layer([(top / name, name) for name in settings.params_files]))
+        return stack([*layers, self.given_layer(files, overrides)])
+
+    def given_layer(self, files: Sequence[Path | str], overrides: Sequence[str]) -> Layer:
+        """Return the params of files, then of ``K=V`` overrides. Raises `ParamsFileError`, `UsageError`."""
+        layers = [_files_layer([(Path(file), str(file)) for file in files])] if files else []
+        if overrides:
+            from gitparams.capture.overrides import overrides_layer
+
+            layers.append(overrides_layer(overrides))
+        return stack(layers)
+
+    # -- a run in pieces ----------------------------------------------------------------------------------------------
+
+    def begin(self, beginning: Beginning, status: Status = Status.RUNNING) -> Journal:
+        """Begin a run: its journal, and a start entry. With status ``open`` no process keeps it alive.
+
+        Raises:
+            LedgerError: neither could be written. When only the entry could not, the journal stays for the next command.
+        """
+        layer = redacted_layer(beginning.params)
+        snapshot = self._code()
+        run = self._new_run(beginning, layer, status, snapshot.code)
+        try:
+            journal = Journal.create(self.live, run, layer.origins, lock=status is Status.RUNNING)
+        except OSError as error:
+            raise LedgerError(f"{self.live} cannot be written: {error.strerror or error}.") from None
+        try:
+            self._append_new(run, EventKind.START, Details(origins=layer.origins), snapshot)
+        except GitParamsError as error:
+            self.notes.append(f"The start of run {run.short_id} is not on the ledger yet: {error.message}")
+        else:
+            journal.mark_started()
+        return journal
+
+    def finish(self, journal: Journal, ending: Ending, metrics: Mapping[str, Metric] | None = None) -> Run:
+        """End a run: the entry with all that its journal tells, then the journal goes.
+
+        Raises:
+            LedgerError: the entry could not be written; the journal stays, and the next command brings it in.
+        """
+        if metrics:
+            journal.change(summary={name: value for name, value in metrics.items()})
+        journal.end(ending)
+        run = self._append_journal(journal.read(), ending)
+        journal.remove()
+        return run
+
+    def journal_of(self, run: RunId) -> Journal | None:
+        """Return the journal of a run in progress, or None."""
+        folder = self.live / run
+        return Journal(folder) if (folder / "run.json").exists() else None
+
+    def bring_in(self, spool: Path) -> list[Run]:
+        """Bring in the runs of a spool that were started below this work tree, with their own times; each one only once."""
+        brought = []
+        for journal in journals(spool):
+            if not journal.alive() and self._belongs(journal):
+                run = self._recover(journal)
+                if run is not None:
+                    brought.append(run)
+        return brought
+
+    def _belongs(self, journal: Journal) -> bool:
+        top = (self.git.place.top or self.git.place.git_dir).resolve()
+        with suppress(FormatError, OSError):
+            return Path(journal.read().run.cwd).resolve().is_relative_to(top)
+        return False
+
+    def recover(self) -> list[Run]:
+        """Close the runs whose process died without a word, and bring in those that ended while the ledger could not be written."""
+        recovered = []
+        for journal in journals(self.live):
+            with suppress(LedgerError, OSError):
+                run = self._recover(journal)
+                if run is not None:
+                    recovered.append(run)
+        return recovered
+
+    def _recover(self, journal: Journal) -> Run | None:
+        if journal.alive():
+            return None
+        try:
+            if not journal.lock.take() or not (journal.folder / "run.json").exists():
+                return None
+            state = journal.read()
+            ending = state.ending
+            if ending is None and (state.run.status is Status.OPEN or state.run.host not in ("", host())):
+                return None
+            closed = self._append_journal(state, ending or found_dead(journal.folder))
+            journal.remove()
+        except FormatError:
+            return None  # doctor shows it
+        finally:
+            journal.lock.release()
+        if ending is None:
+            self.notes.append(f"Run {closed.short_id} was found dead and closed as {closed.status}.")
+        return closed
+
+    def _append_journal(self, state: JournalState, ending: Ending) -> Run:
+        """Write the entry that ends a run, merged field by field with what the ledger holds of it."""
+        mine = self._ended(state, ending)
+        event = new_event(EventKind.FINISH, ending.time)
+        if not self.index.trees_of(mine.id):
+            self.index.catch_up(self.ledger.tip())
+        if not self.index.trees_of(mine.id):
+            return self._append_new(mine, EventKind.FINISH, state.details, Snapshot(mine.code), event)
+
+        def change(run: Run) -> Run:
+            fields = {name: getattr(mine, name) for name in ("status", "finished", "exit_code", *(state.touched - {"tags", "origins"}))}
+            tags = tuple(sorted({*run.tags, *mine.tags})) if "tags" in state.touched else run.tags
+            return replace(run, **{**fields, "tags": tags, "metrics": {**run.metrics, **mine.metrics}})
+
+        files = details_files(replace(state.details, origins={} if "origins" not in state.touched else state.details.origins))
+        return self.change(mine.id, EventKind.FINISH, change, files=files, event=event)
+
+    def _ended(self, state: JournalState, ending: Ending) -> Run:
+        cwd, author = state.run.cwd, state.run.author or self.author  # a spooled run knew no repository
+        relative = self._relative(Path(cwd)) if Path(cwd).is_absolute() else cwd
+        return replace(state.run, status=ending.status, finished=ending.time, exit_code=ending.exit_code, cwd=relative, author=author)
+
+    # -- whole runs and changes ---------------------------------------------------------------------------------------
+
+    def record(
+        self, beginning: Beginning, metrics: Mapping[str, Metric], *, status: Status = Status.COMPLETED, details: Details | None = None
+    ) -> Run:
+        """Record one finished run at once. Raises `LedgerError` when it could not be written; nothing half written is left."""
+        layer = redacted_layer(beginning.params)
+        snapshot = self._code()
+        run = replace(self._new_run(beginning, layer, status, snapshot.code), metrics=dict(metrics))
+        event = new_event(EventKind.RECORD)
+        run = replace(run, finished=max(event.time, run.started))
+        return self._append_new(run, EventKind.RECORD, replace(details or Details(), origins=layer.origins), snapshot, event)
+
+    def change(
+        self,
+        run: RunId,
+        kind: EventKind,
+        how: Callable[[Run], Run],
+        *,
+        subject: str | None = None,
+        files: Mapping[str, bytes] | None = None,
+        event: Event | None = None,
+    ) -> Run:
+        """Append an event that changes a run: `how` gets its present state, read anew under the lock, and returns the new one.
+
+        Raises:
+            RunNotFound: the run is not there. FormatError: it cannot be read. LedgerError: nothing could be written.
+        """
+        moment = event or new_event(kind)
+
+        def prepare(tip: Oid | None) -> Draft:
+            self.index.catch_up(tip)
+            if not self.index.trees_of(run):
+                raise RunNotFound(f"No run is called {run!r}.", hint="gitparams log")
+            version = self.index.version(run)
+            return self._draft(how(version.run), moment, version, subject, files or {})
+
+        return self.ledger.append(prepare, self.index.add).draft.run
+
+    def tag(self, run: RunId, add: Iterable[str] = (), remove: Iterable[str] = ()) -> Run:
+        """Add and remove tags."""
+        added, removed = tuple(map(_checked_tag, add)), tuple(remove)
+        said = ", ".join([*(f"+{tag}" for tag in added), *(f"-{tag}" for tag in removed)])
+        how = _setter(lambda old: {"tags": tuple(sorted({*old.tags, *added} - set(removed)))})
+        return self.change(run, EventKind.UPDATE, how, subject=f"tag {said}")
+
+    def note(self, run: RunId, text: str) -> Run:
+        """Set the note of a run; an empty text removes it."""
+        return self.change(run, EventKind.UPDATE, _setter(lambda old: {"note": text}), subject="note")
+
+    def rename(self, run: RunId, name: str | None) -> Run:
+        """Give a run a name, or take it away. Raises `UsageError` when the name cannot be one or is taken."""
+        if name is not None:
+            self.check_name(name, run)
+        return self.change(run, EventKind.UPDATE, _setter(lambda old: {"name": name}), subject=f"name {name}" if name else "no name")
+
+    def remove(self, run: RunId) -> Run:
+        """Hide a run; `bring_back` undoes it, and no byte is lost."""
+        if (journal := self.journal_of(run)) is not None and journal.alive():
+            raise UsageError(f"Run {run[:8]} is going on.", hint=f"gitparams finish {run[:8]}")
+        return self.change(run, EventKind.DELETE, _setter(lambda old: {"deleted": True}), subject="delete")
+
+    def bring_back(self, run: RunId) -> Run:
+        """Show a hidden run again."""
+        return self.change(run, EventKind.RESTORE, _setter(lambda old: {"deleted": False}), subject="restore")
+
+    def check_name(self, name: str, run: RunId | None = None) -> str:
+        """Return the name if a run may have it and no other has. Raises `UsageError`."""
+        taken = [other for other in self.index.ids_with_name(checked_name(name)) if other != run]
+        if taken:
+            raise UsageError(f"The name {name!r} is taken by run {taken[0][:8]}.", hint=f"gitparams rename {taken[0][:8]} OTHER")
+        return name
+
+    def find_id(self, word: str) -> RunId:
+        """Return the id of the recorded run that a word names, hidden ones too."""
+        return self._selector().id(word)
+
+    def update(self, run: RunId, layer: Layer, metrics: Mapping[str, Metric]) -> Run:
+        """Add params and metrics to a run."""
+        clean = redacted_layer(layer)
+        files: dict[str, bytes] = {}
+
+        def how(old: Run) -> Run:
+            origins = self.details(old).origins
+            both = stack([Layer(dict(old.params), _known_origins(old, origins)), clean])
+            files.update(details_files(Details(origins=both.origins)))
+            redacted = tuple(sorted({*old.redacted, *redacted_paths(clean)}))
+            return replace(old, params=nested(both.values), metrics={**old.metrics, **metrics}, redacted=redacted)
+
+        return self.change(run, EventKind.UPDATE, how, files=files)
+
+    # -- drafts -------------------------------------------------------------------------------------------------------
+
+    def _append_new(
+        self, run: Run, kind: EventKind, details: Details, snapshot: Snapshot, event: Event | None = None
+    ) -> Run:
+        moment = event or new_event(kind, run.started if kind is EventKind.START else None)
+        files = details_files(replace(details, output=clean_output(details.output)))
+        packs = (snapshot.pack,) if snapshot.pack else ()
+
+        def prepare(tip: Oid | None) -> Draft:
+            self.index.catch_up(tip)
+            return replace(self._draft(run, moment, None, None, files), packs=packs)
+
+        appended: Appended = self.ledger.append(prepare, self.index.add)
+        return appended.draft.run
+
+    def _draft(self, run: Run, event: Event, version: Version | None, subject: str | None, files: Mapping[str, bytes]) -> Draft:
+        before = self.index.before(run) if subject is None and not run.group else None
+        if subject is None:
+            subject = self._subject(run, before)
+        if OUTPUT in files:
+            files = {**files, OUTPUT: clean_output(files[OUTPUT])}
+        carried = {name: entry for name, entry in version.files.items() if name not in files} if version else {}
+        return Draft(
+            run=run,
+            event=event,
+            subject=f"{event.kind} {run.short_id}: {subject}",
+            author=self.author,
+            prev=version.prev if version else (),
+            compared=before.id if before else None,
+            files=files,
+            carried=carried,
+        )
+
+    def _subject(self, run: Run, before: Run | None) -> str:
+        from gitparams.changes import summary
+
+        if before is None:
+            return f"first run of {run.experiment}"
+        return summary(before, run, self._directions()) or "same params"
+
+    def _directions(self) -> Mapping[str, object]:
+        try:
+            return self.settings.directions
+        except GitParamsError:
+            return {}  # a broken gitparams.yaml must not keep a run from being written
+
+    def _new_run(self, beginning: Beginning, layer: Layer, status: Status, code: object) -> Run:
+        from gitparams.capture.redaction import redact_command, redact_text
+
+        settings = self.settings
+        return Run(
+            id=new_run_id(),
+            status=status,
+            started=beginning.started or now(),
+            name=checked_name(beginning.name) if beginning.name else None,
+            experiment=beginning.experiment or settings.experiment or "default",
+            params=nested(layer.values),
+            command=redact_command(beginning.command),
+            cwd=self._relative(beginning.cwd or Path.cwd()),
+            code=code,  # type: ignore[arg-type]
+            author=self.author,
+            host=host(),
+            user=_user(),
+            python=".".join(map(str, sys.version_info[:3])),
+            tags=tuple(sorted(set(map(_checked_tag, beginning.tags)))),
+            note=redact_text(beginning.note),
+            parent=beginning.parent,
+            redacted=redacted_paths(layer),
+            environment={**_job(), **beginning.environment},
+        )
+
+    def _relative(self, folder: Path) -> str:
+        top = self.git.place.top
+        with suppress(ValueError, OSError):
+            if top is not None:
+                return folder.resolve().relative_to(top.resolve()).as_posix()
+        return folder.as_posix()
+
+    def _code(self) -> Snapshot:
+        """Return the code as it is; in a loop of `record` the answer of the last second serves."""
+        present = time.monotonic()
+        if self._snapshot is None or present - self._snapshot[0] > SNAPSHOT_SECONDS:
+            self._snapshot = (present, take(self.git, self.index))
+        return self._snapshot[1]
+
+
+def _files_layer(files: Sequence[tuple[Path, str]]) -> Layer:
+    from gitparams.capture.files import read_params
+
+    return stack([read_params(path, shown=shown) for path, shown in files])
+
+
+# -- redaction ------------------------------------------------------------------------------------------------------------
+
+_REDACTED = "<redacted>"
+
+
+def redacted_layer(layer: Layer) -> Layer:
+    """Return the layer without secrets: in its values, in what they overrode, and in the words that set them."""
+    from gitparams.capture.redaction import redact, redact_text
+    from gitparams.params import unflatten
+
+    values, paths = redact(layer.values)
+    hidden = set(paths)
+
+    def clean(path: str, origin: Origin) -> Origin:
+        if path in hidden:
+            lost = tuple(Overridden(_REDACTED, item.source, _without_value(item.at)) for item in origin.overrode)
+            return Origin(origin.source, _without_value(origin.at), lost)
+        kept = []
+        for item in origin.overrode:
+            old, secret = redact(unflatten({path: item.value}))
+            kept.append(Overridden(_REDACTED, item.source, _without_value(item.at)) if secret else item)
+        return Origin(origin.source, redact_text(origin.at) if origin.at else None, tuple(kept))
+
+    return Layer(values, {path: clean(path, origin) for path, origin in layer.origins.items()})
+
+
+def clean_output(output: bytes) -> bytes:
+    """Return the output without secrets of a known shape."""
+    if not output:
+        return output
+    from gitparams.capture.redaction import redact_text
+
+    return redact_text(output.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
+
+
+def _without_value(at: str | None) -> str | None:
+    return f"{at.partition('=')[0]}={_REDACTED}" if at and at.startswith("-p ") else at
+
+
+def redacted_paths(layer: Layer) -> tuple[str, ...]:
+    """Return the paths of a redacted layer whose values were replaced."""
+    from gitparams.params import flatten
+
+    return tuple(sorted(path for path, value in flatten(layer.values).items() if isinstance(value, str) and _REDACTED in value))
+
+
+# -- small things ---------------------------------------------------------------------------------------------------------
+
+
+def _setter(fields: Callable[[Run], dict[str, object]]) -> Callable[[Run], Run]:
+    return lambda run: replace(run, **fields(run))  # type: ignore[arg-type]
+
+
+def _known_origins(run: Run, origins: Mapping[str, Origin]) -> dict[str, Origin]:
+    from gitparams.params import flatten
+
+    unknown = Origin("unknown")
+    return {path: origins.get(path, unknown) for path in flatten(run.params)}
+
+
+def _checked_tag(tag: str) -> str:
+    if not tag or tag != tag.strip() or not tag.isprintable() or "," in tag or tag.startswith("-"):
+        raise UsageError(f"{tag!r} cannot be a tag.", hint="a tag is a printable word without a comma")
+    return tag
+
+
+def _package_changes(before: Sequence[str], after: Sequence[str]) -> dict[str, tuple[str | None, ...]]:
+    old, new = (dict(line.partition("==")[::2] for line in lines) for lines in (before, after))
+    return {name: (old.get(name), new.get(name)) for name in sorted({*old, *new}) if old.get(name) != new.get(name)}
+
+
+def _lines(text: str) -> int | None:
+    return int(text) if text.isdigit() else None
+
+
+def _job() -> dict[str, str]:
+    return {"job": f"{name}={os.environ[name]}" for name in JOB_VARIABLES if os.environ.get(name)}
+
+
+def host() -> str:
+    """Return this machine's name."""
+    if hasattr(os, "uname"):
+        return os.uname().nodename
+    import platform
+
+    return platform.node()
+
+
+def _user() -> str:
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container may run as a user id that has no name
+        return ""
+
+

@@ -1,0 +1,149 @@
+"""Snapshot: the code of a run as a git tree, without touching the work tree, the index or HEAD."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from gitparams.errors import GitParamsError
+from gitparams.git import Git
+from gitparams.model import CodeState, Oid
+
+_PATCH_ID_SECONDS = 2.0
+
+
+class Memory(Protocol):
+    """Where answers that hold for ever (of an object id) are kept."""
+
+    def remembered(self, key: str) -> str | None: ...
+    def remember(self, key: str, value: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The code of a run, and a pack of the objects of its tree that the repository may not have."""
+
+    code: CodeState
+    pack: bytes | None = None
+
+
+def take(git: Git, memory: Memory) -> Snapshot:
+    """Return the code as it is now: HEAD's tree when no tracked file changed, else a tree of the tracked files.
+
+    A tree that ``git fsck --strict`` rejects is left out with a note, since servers refuse it and with it the ledger.
+    """
+    commit, branch, dirty = _standing(git)
+    tree = _tree_of(git, commit)
+    pack = None
+    if dirty:
+        try:
+            tree, pack = _changed_tree(git)
+        except GitParamsError as error:
+            return Snapshot(CodeState(commit, branch, None, True, note=str(error)))
+    note = _flaw(git, tree, memory) if tree and not pack else None
+    patch_id = _patch_id(git, commit, memory) if commit else None
+    return Snapshot(CodeState(commit, branch, None if note else tree, dirty, patch_id, note), pack)
+
+
+def _standing(git: Git) -> tuple[Oid | None, str | None, bool]:
+    if git.place.top is None:
+        branch = git.text("symbolic-ref", "--quiet", "--short", "HEAD", check=False) or None
+        return git.commit_of("HEAD"), branch, False
+    answer = git.run("status", "--porcelain=v2", "--branch", "--untracked-files=no", "-z").stdout.split(b"\0")
+    commit, branch = None, None
+    for line in answer:
+        if line.startswith(b"# branch.oid ") and not line.endswith(b"(initial)"):
+            commit = Oid(line[13:].decode())
+        elif line.startswith(b"# branch.head ") and line != b"# branch.head (detached)":
+            branch = line[14:].decode("utf-8", "replace")
+    return commit, branch, any(line and not line.startswith(b"# ") for line in answer)
+
+
+def _tree_of(git: Git, commit: Oid | None) -> Oid | None:
+    found = git.read(f"{commit}^{{tree}}") if commit else None
+    return found[0] if found else None
+
+
+def _changed_tree(git: Git) -> tuple[Oid, bytes]:
+    """Return the tree of the tracked files as they are on disk, and its new objects.
+
+    They are made in an object folder of their own and travel in the pack: loose objects that nothing names yet would be
+    taken away by a `gc --prune=now` beside us.
+    """
+    with _quarantine(git) as variables:
+        folder = Path(variables["GIT_OBJECT_DIRECTORY"])
+        index = folder / "index"
+        present = Path(git.text("rev-parse", "--path-format=absolute", "--git-path", "index"))
+        if present.exists():
+            shutil.copy2(present, index)
+        variables = {**variables, "GIT_INDEX_FILE": str(index)}
+        git.run("add", "--update", "--ignore-errors", ":/", variables=variables)
+        tree = Oid(git.run("write-tree", variables=variables).stdout.decode().strip())
+        new = [name for name in _loose_objects(folder)]
+        pack = git.run("pack-objects", "--stdout", "-q", stdin="".join(f"{oid}\n" for oid in new).encode(), variables=variables)
+        return tree, pack.stdout
+
+
+def _flaw(git: Git, tree: Oid, memory: Memory) -> str | None:
+    """Return what `fsck --strict` has against a tree, or None; asked once a tree."""
+    kept = memory.remembered(f"sound {tree}")
+    if kept is None:
+        kept = _fsck(git, tree)
+        memory.remember(f"sound {tree}", kept)
+    return kept or None
+
+
+def _fsck(git: Git, tree: Oid) -> str:
+    trees = git.run("pack-objects", "--revs", "--filter=blob:none", "--stdout", "-q", stdin=f"{tree}\n".encode(), check=False)
+    if trees.returncode != 0:
+        return "git could not read the tree of the code"
+    with _quarantine(git) as variables:
+        checked = git.run("index-pack", "--strict", "--stdin", stdin=trees.stdout, variables=variables, check=False)
+    if checked.returncode == 0:
+        return ""
+    return "git fsck --strict rejects the tree of the code: " + checked.stderr.decode("utf-8", "replace").strip().split("\n")[0]
+
+
+def _patch_id(git: Git, commit: Oid, memory: Memory) -> str | None:
+    kept = memory.remembered(f"patch-id {commit}")
+    if kept is None:
+        kept = _git_patch_id(git, commit)
+        memory.remember(f"patch-id {commit}", kept)
+    return kept or None
+
+
+def _git_patch_id(git: Git, commit: Oid) -> str:
+    with git.open("diff-tree", "-p", "--root", commit) as diff:
+        done = subprocess.Popen(
+            git.command("patch-id", "--stable"), stdin=diff.stdout, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=git.environment
+        )
+        try:
+            answer, _ = done.communicate(timeout=_PATCH_ID_SECONDS)
+        except subprocess.TimeoutExpired:  # a commit of gigabytes: its id is not worth the wait
+            diff.kill()
+            done.kill()
+            answer, _ = done.communicate()
+    return answer.decode().split(" ")[0].strip() if done.returncode == 0 else ""
+
+
+@contextmanager
+def _quarantine(git: Git) -> Iterator[Mapping[str, str]]:
+    """Yield the variables of an object folder of its own, with the repository's behind it."""
+    objects = git.place.common_dir / "objects"
+    behind = f'"{objects}"' if os.pathsep in str(objects) else str(objects)
+    with tempfile.TemporaryDirectory(prefix="gitparams-") as folder:
+        yield {"GIT_OBJECT_DIRECTORY": folder, "GIT_ALTERNATE_OBJECT_DIRECTORIES": behind}
+
+
+def _loose_objects(folder: Path) -> Iterator[str]:
+    for fan in sorted(folder.glob("[0-9a-f][0-9a-f]")):
+        for item in sorted(fan.iterdir()):
+            if not item.name.startswith("tmp_"):
+                yield fan.name + item.name

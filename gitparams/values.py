@@ -1,0 +1,137 @@
+"""The values that a ledger holds, and their exact JSON.
+
+A value is None, a bool, an int of any size, a float, a str, a list of values or a mapping from str to values.
+The JSON is always valid RFC 8259. What that cannot say is tagged: a float that is not finite is the mapping
+``{"$float": "NaN"}`` (or ``"Infinity"``, ``"-Infinity"``); a mapping whose only key is ``$float``, ``$$float`` …
+gets one more ``$``, so that no params of a user can be taken for a tag.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from typing import Union
+
+Value = Union[None, bool, int, float, str, "list[Value]", "dict[str, Value]"]
+
+_FLOAT_TAG = "$float"
+_TAG_LIKE = re.compile(r"\$+float\Z")
+_NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+
+
+def float_name(number: float) -> str:
+    """Return the JSON name of a float that is not finite.
+
+    >>> float_name(float("-inf"))
+    '-Infinity'
+    """
+    if number != number:
+        return "NaN"
+    return "Infinity" if number > 0 else "-Infinity"
+
+
+def encode_json(value: Value, *, indent: int | None = 2) -> bytes:
+    """Return the exact JSON of a value: UTF-8, keys sorted, final newline when indented.
+
+    Equal values give equal bytes, so equal params share one git blob. A lone surrogate is written as its
+    ``\\ud800`` escape, since UTF-8 cannot hold it.
+
+    >>> encode_json({"lr": 1e-3, "loss": float("nan")}, indent=None)
+    b'{"loss":{"$float":"NaN"},"lr":0.001}'
+    """
+    separators = (",", ":") if indent is None else (",", ": ")
+    try:
+        text = json.dumps(value, indent=indent, sort_keys=True, ensure_ascii=False, allow_nan=False, separators=separators)
+        if _FLOAT_TAG[1:] + '"' in text:
+            raise ValueError("may hold a mapping that looks like a tag")
+    except ValueError:
+        text = json.dumps(_tagged(value), indent=indent, sort_keys=True, ensure_ascii=False, separators=separators)
+    return (text + "\n" if indent is not None else text).encode("utf-8", "backslashreplace")
+
+
+def decode_json(data: bytes | str) -> Value:
+    """Return the value that `encode_json` wrote.
+
+    Raises:
+        ValueError: the bytes are not JSON (a `json.JSONDecodeError`), not UTF-8, or nested too deeply.
+
+    >>> decode_json(b'{"loss":{"$float":"-Infinity"}}')
+    {'loss': -inf}
+    """
+    text = data.decode("utf-8") if isinstance(data, bytes) else data
+    try:
+        if _FLOAT_TAG not in text:
+            result: Value = json.loads(text, parse_constant=_refuse_constant)
+        else:
+            result = json.loads(text, parse_constant=_refuse_constant, object_hook=_untagged)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    return result
+
+
+def printable(value: Value) -> Value:
+    """Return the value for JSON that people and other programs read: non-finite floats become their names.
+
+    >>> printable({"loss": [float("inf"), 1.5]})
+    {'loss': ['Infinity', 1.5]}
+    """
+    if isinstance(value, float) and not math.isfinite(value):
+        return float_name(value)
+    if isinstance(value, Mapping):
+        return {key: printable(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [printable(item) for item in value]
+    return value
+
+
+def same(left: Value, right: Value) -> bool:
+    """Tell whether two values are the same in type and value: ``1``, ``1.0``, ``True`` and ``"1"`` all differ, NaN equals NaN.
+
+    >>> same([1, {"a": float("nan")}], [1, {"a": float("nan")}]), same(1, 1.0), same(0.0, -0.0)
+    (True, False, False)
+    """
+    if type(left) is not type(right):
+        return isinstance(left, dict) and isinstance(right, dict) and _same_mappings(left, right)
+    if isinstance(left, float) and isinstance(right, float):
+        return repr(left) == repr(right)
+    if isinstance(left, list) and isinstance(right, list):
+        return len(left) == len(right) and all(map(same, left, right))
+    if isinstance(left, dict) and isinstance(right, dict):
+        return _same_mappings(left, right)
+    return left == right
+
+
+def _same_mappings(left: Mapping[str, Value], right: Mapping[str, Value]) -> bool:
+    return left.keys() == right.keys() and all(same(item, right[key]) for key, item in left.items())
+
+
+def _tagged(value: Value) -> Value:
+    if isinstance(value, float) and not math.isfinite(value):
+        return {_FLOAT_TAG: float_name(value)}
+    if isinstance(value, Mapping):
+        if len(value) == 1:
+            (key,) = value
+            if _TAG_LIKE.match(key):
+                return {"$" + key: _tagged(value[key])}
+        return {key: _tagged(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_tagged(item) for item in value]
+    return value
+
+
+def _untagged(mapping: dict[str, Value]) -> Value:
+    if len(mapping) != 1:
+        return mapping
+    (key,) = mapping
+    if key == _FLOAT_TAG:
+        name = mapping[key]
+        if not isinstance(name, str) or name not in _NON_FINITE:
+            raise ValueError(f"unknown {_FLOAT_TAG} {name!r}")
+        return _NON_FINITE[name]
+    return {key[1:]: mapping[key]} if _TAG_LIKE.match(key) else mapping
+
+
+def _refuse_constant(name: str) -> Value:
+    raise ValueError(f"{name} is not JSON")

@@ -1,0 +1,83 @@
+"""A world of its own for every test: home, identity, git configuration, and repositories in temporary folders."""
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(autouse=True)
+def hermetic(tmp_path_factory, monkeypatch):
+    home = tmp_path_factory.mktemp("home")
+    for name in list(os.environ):
+        if name.startswith(("GIT_", "GITPARAMS_", "SLURM_", "OMPI_", "PMI_")) or name in ("RANK", "NO_COLOR", "FORCE_COLOR", "COLUMNS"):
+            monkeypatch.delenv(name)
+    settings = {
+        "HOME": str(home),
+        "XDG_CONFIG_HOME": str(home / ".config"),
+        "XDG_STATE_HOME": str(home / ".local" / "state"),
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_TERMINAL_PROMPT": "0",
+        "GIT_EDITOR": "false",
+        "GIT_PAGER": "cat",
+        "GIT_AUTHOR_NAME": "Ada",
+        "GIT_AUTHOR_EMAIL": "ada@example.com",
+        "GIT_COMMITTER_NAME": "Ada",
+        "GIT_COMMITTER_EMAIL": "ada@example.com",
+        "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]),
+        "TZ": "UTC",
+    }
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    (home / ".gitconfig").write_text("[init]\n\tdefaultBranch = main\n[core]\n\tautocrlf = false\n")
+
+
+def git(*words, cwd=None, stdin=None, check=True):
+    done = subprocess.run(["git", *map(str, words)], cwd=cwd, input=stdin, capture_output=True, text=True, check=False)
+    if check and done.returncode != 0:
+        raise AssertionError(f"git {words}: {done.stderr}")
+    return done.stdout.rstrip("\n")
+
+
+@dataclass
+class Outcome:
+    code: int
+    out: str
+    err: str
+
+
+def gitparams(*words, cwd=None, stdin=None, env=None, timeout=60):
+    """Run the command line in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-m", "gitparams", *map(str, words)],
+        cwd=cwd,
+        input=stdin,
+        capture_output=True,
+        text=True,
+        env={**os.environ, **(env or {})},
+        timeout=timeout,
+        check=False,
+    )
+    return Outcome(done.returncode, done.stdout, done.stderr)
+
+
+def make_repository(path, *options):
+    path.mkdir(parents=True, exist_ok=True)
+    git("init", "--quiet", *options, cwd=path)
+    (path / "train.py").write_text("print('training')\n")
+    git("add", ".", cwd=path)
+    git("commit", "--quiet", "-m", "first", cwd=path)
+    return path
+
+
+@pytest.fixture
+def repo(tmp_path, monkeypatch):
+    """A fresh repository with one commit; the test stands in it."""
+    path = make_repository(tmp_path / "repo")
+    monkeypatch.chdir(path)
+    return path
