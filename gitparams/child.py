@@ -13,7 +13,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import FrameType
 
-_SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2") if hasattr(signal, name))
+_SIGNALS = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2") if hasattr(signal, name)
+)
 _ENDING = frozenset(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT") if hasattr(signal, name))
 _GROUP_SECONDS = 0.02  # how long a signal sent to the whole group may take to reach each of its processes
 _DRAIN_SECONDS = 0.1  # for output still on its way when the program has ended but something keeps its stream open
@@ -165,7 +167,11 @@ def _passing_on(process: subprocess.Popen[bytes], streams: _Streams) -> Iterator
 
     chosen = {number: pass_on for number in _SIGNALS} | {signal.SIGWINCH: resize}
     # What was ignored when we were started (nohup, a shell's background job) stays ignored, for the program too.
-    before = {number: signal.signal(number, handler) for number, handler in chosen.items() if signal.getsignal(number) is not signal.SIG_IGN}
+    before = {
+        number: signal.signal(number, handler)
+        for number, handler in chosen.items()
+        if signal.getsignal(number) is not signal.SIG_IGN
+    }
     try:
         yield came
     finally:

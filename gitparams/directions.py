@@ -15,16 +15,24 @@ class Direction(StrEnum):
 
 
 _HIGHER = frozenset(
-    "acc accuracy ap auc auroc auprc bleu cider dice elbo elo f1 fps fscore hit hits iou jaccard kappa likelihood map mcc meteor miou"
-    " mrr ndcg precision psnr r2 recall return returns reward rewards roc rouge score scores sensitivity specificity ssim success"
-    " throughput".split()
+    re.findall(
+        r"\w+",
+        """acc accuracy ap auc auroc auprc bleu cider dice elbo elo f1 fps fscore hit hits iou jaccard kappa likelihood map mcc
+        meteor miou mrr ndcg precision psnr r2 recall return returns reward rewards roc rouge score scores sensitivity
+        specificity ssim success throughput""",
+    )
 )
 _LOWER = frozenset(
-    "bce bpb bpc brier cer cost costs crossentropy ece eer err error errors fid kl latency logloss loss losses lpips mae mape mse nll"
-    " nmse perplexity ppl regret rmse rmsle smape ter wer xent".split()
+    re.findall(
+        r"\w+",
+        """bce bpb bpc brier cer cost costs crossentropy ece eer err error errors fid kl latency logloss loss losses lpips mae
+        mape mse nll nmse perplexity ppl regret rmse rmsle smape ter wer xent""",
+    )
 )
 # A spread, a setting or a clock that is named after a metric says nothing about better.
-_NEITHER = frozenset("coef count num scale seconds std stddev stdev time var variance weight".split())
+_NEITHER = frozenset(
+    ("coef", "count", "num", "scale", "seconds", "std", "stddev", "stdev", "time", "var", "variance", "weight")
+)
 _NEGATED = frozenset(("neg", "negative"))
 _CAMEL = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 
@@ -52,7 +60,7 @@ def direction(name: str, declared: Mapping[str, Direction]) -> Direction | None:
 
 
 def _words(name: str) -> Iterator[str]:
-    """Yield each word of a name as it is (``mAP``, ``f1``), in its camel-case parts, and without a number at its end (``acc1``)."""
+    """Yield each word of a name in its camel-case parts, as it is (``mAP``) and without a number at its end (``acc1``)."""
     for part in re.split(r"[^A-Za-z0-9]+", name):
         for piece in _CAMEL.findall(part):
             yield piece.lower()

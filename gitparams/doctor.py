@@ -69,8 +69,15 @@ def _ledger(repository: Repository) -> Iterator[Finding]:
     if lock.exists() and time.time() - lock.stat().st_mtime > _STALE_LOCK_SECONDS:
         yield Finding("ledger", False, f"{lock} was left by a git process that died.", f"rm {lock}")
     shallow = repository.git.place.common_dir / "shallow"
-    if shallow.exists() and set(shallow.read_text().split()) & set(repository.git.text("rev-list", "--max-parents=0", REF).split()):
-        yield Finding("ledger", False, "The ledger was cut by a shallow fetch: older runs are missing here.", "git fetch --unshallow origin " + REF)
+    if shallow.exists() and set(shallow.read_text().split()) & set(
+        repository.git.text("rev-list", "--max-parents=0", REF).split()
+    ):
+        yield Finding(
+            "ledger",
+            False,
+            "The ledger was cut by a shallow fetch: older runs are missing here.",
+            "git fetch --unshallow origin " + REF,
+        )
 
 
 def _index(repository: Repository) -> Iterator[Finding]:
@@ -101,19 +108,24 @@ def _settings(repository: Repository) -> Iterator[Finding]:
     for name in missing:
         yield Finding("settings", False, f"gitparams.yaml names {name}, which is not there.")
     if not missing:
-        yield Finding("settings", True, f"Experiment {settings.experiment or 'default'}, {len(settings.params_files)} params files.")
+        yield Finding(
+            "settings", True, f"Experiment {settings.experiment or 'default'}, {len(settings.params_files)} params files."
+        )
 
 
 def _hooks(repository: Repository) -> Iterator[Finding]:
-    from gitparams.hooks import status
+    from gitparams.hooks import HookState, status, status_line
 
     for hook in status(repository.git):
-        yield Finding("hook", hook.good, f"{hook.event}: {hook.says}", hook.hint)
+        good = hook.state in (HookState.INSTALLED, HookState.ABSENT, HookState.FOREIGN)
+        yield Finding("hook", good, f"{status_line(hook)}.", None if good else "gitparams hooks install")
 
 
 def _spool(repository: Repository) -> Iterator[Finding]:
     waiting = len(journals(spool_folder()))
-    yield Finding("spool", waiting == 0, f"{waiting} runs wait in {spool_folder()}.", "gitparams import spool" if waiting else None)
+    yield Finding(
+        "spool", waiting == 0, f"{waiting} runs wait in {spool_folder()}.", "gitparams import spool" if waiting else None
+    )
 
 
 def _upgrade(reason: str) -> str | None:

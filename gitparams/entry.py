@@ -236,7 +236,9 @@ def _text(value: Any) -> str | None:
 
 
 def _without_empty(document: Mapping[str, Value]) -> dict[str, Value]:
-    return {key: value for key, value in document.items() if value is not None and value is not False and value not in ("", [], {})}
+    return {
+        key: value for key, value in document.items() if value is not None and value is not False and value not in ("", [], {})
+    }
 
 
 # -- origins.json ---------------------------------------------------------------------------------------------------------

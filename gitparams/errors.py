@@ -1,15 +1,15 @@
 """The exceptions of gitparams: one tree, each with a sentence for a person and, where there is one, the next step.
 
-    GitParamsError            exit code 1: it could not be done, and the message says why
-    ├── UsageError            exit code 2: the words of the command, or where it was called
-    │   ├── CommandLineError  the command line itself, before anything was read
-    │   ├── ParamsFileError   a file of params, metrics or settings; names file, line and column
-    │   └── RepositoryError   no git repository here, or git will not work in it
-    ├── RunNotFound           no run answers to that name
-    ├── AmbiguousRun          several things answer to it; exit code 2
-    ├── LedgerError           the ledger could not be written (disk, lock, a hook's veto)
-    ├── FormatError           an entry that this version cannot read
-    └── ParamsError           a value or a key that params cannot hold
+GitParamsError            exit code 1: it could not be done, and the message says why
+├── UsageError            exit code 2: the words of the command, or where it was called
+│   ├── CommandLineError  the command line itself, before anything was read
+│   ├── ParamsFileError   a file of params, metrics or settings; names file, line and column
+│   └── RepositoryError   no git repository here, or git will not work in it
+├── RunNotFound           no run answers to that name
+├── AmbiguousRun          several things answer to it; exit code 2
+├── LedgerError           the ledger could not be written (disk, lock, a hook's veto)
+├── FormatError           an entry that this version cannot read
+└── ParamsError           a value or a key that params cannot hold
 """
 
 from __future__ import annotations

@@ -24,7 +24,9 @@ _LOCAL_VARIABLES = (
 )  # fmt: skip
 _PACK_TYPES = {"commit": 1, "tree": 2, "blob": 3}
 # What unpack-objects, index-pack and update-ref say when a gc beside them took a file away, or another holds a lock.
-_PASSING = re.compile(rb"No such file or directory|unable to create temporary|Unable to create|cannot lock ref|unable to lock|File exists", re.I)
+_PASSING = re.compile(
+    rb"No such file or directory|unable to create temporary|Unable to create|cannot lock ref|unable to lock|File exists", re.I
+)
 _RACE = re.compile(rb"but expected|reference already exists|unable to resolve reference|is at [0-9a-f]+ but")
 
 
@@ -134,6 +136,7 @@ class Git:
         self.environment = clean_environment()
         self.zero = Oid("0" * (64 if place.hash_name == "sha256" else 40))
         self._reader: _Reader | None = None
+        self._mover: _Mover | None = None
         self._owner = os.getpid()
 
     @classmethod
@@ -149,9 +152,11 @@ class Git:
 
     def close(self) -> None:
         """End the processes that were kept alive."""
-        if self._reader is not None and self._owner == os.getpid():
-            self._reader.close()
-        self._reader = None
+        if self._owner == os.getpid():  # a forked child leaves its parent's processes alone
+            for process in (self._reader, self._mover):
+                if process is not None:
+                    process.close()
+        self._reader = self._mover = None
 
     # -- processes ----------------------------------------------------------------------------------------------------
 
@@ -190,13 +195,13 @@ class Git:
         if process.returncode != 0:
             raise GitParamsError(f"git {args[0]} failed.")
 
-    def open(self, *args: str) -> subprocess.Popen[bytes]:
+    def open(self, *args: str, errors: int = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
         """Start one git command with pipes for its input and output."""
         return subprocess.Popen(
             self.command(*args),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=errors,
             cwd=self.place.top or self.place.git_dir,
             env=self.environment,
         )
@@ -211,7 +216,7 @@ class Git:
     def read(self, name: str) -> tuple[Oid, str, bytes] | None:
         """Return id, type and content of the object that a name (an id, a ref, ``REV:path``) stands for, or None."""
         if self._reader is None or self._owner != os.getpid():
-            self._owner = os.getpid()  # a forked child must not share the parent's pipe
+            self._owner, self._mover = os.getpid(), None  # a forked child must not share the parent's pipes
             self._reader = _Reader(self.open("cat-file", "--batch"))
         return self._reader.ask(name)
 
@@ -280,31 +285,37 @@ class Git:
         body = b"".join(parts)
         return body + hashlib.new(self.place.hash_name, body).digest()
 
-    def write_pack(self, pack: bytes) -> Path | None:
+    @property
+    def collecting(self) -> bool:
+        """Whether a ``git gc`` says that it is at work."""
+        return (self.place.common_dir / "gc.pid").exists() or (self.place.git_dir / "gc.pid").exists()
+
+    def write_pack(self, pack: bytes, *, whole: bool = False) -> Path | None:
         """Write a pack's objects and return the ``.keep`` file to remove once a ref holds them, if there is one.
 
-        While ``gc.pid`` says that a gc runs, the pack is kept whole: loose objects beside a ``gc --prune=now`` can be
-        gone before the ref names them (so says receive-pack's own practice; default `unpack-objects` otherwise).
+        With `whole`, or while a gc is at work, the pack is kept as it is, for loose objects beside a ``gc --prune=now`` can
+        be gone before the ref names them (receive-pack does the same); else its objects become loose ones.
 
         Raises:
             LedgerError: git could not write them (disk full, no permission).
         """
+        # index-pack names a pack after its checksum, and may leave the .keep of an attempt that failed.
+        checksum = pack[-len(self.zero) // 2 :].hex()
+        keep = self.place.common_dir / "objects" / "pack" / f"pack-{checksum}.keep"
         for pause in (0.01, 0.03, 0.1, 0.3, None):
-            collecting = (self.place.common_dir / "gc.pid").exists() or (self.place.git_dir / "gc.pid").exists()
-            words = ("index-pack", "--stdin", "--keep=gitparams") if collecting else ("unpack-objects", "-q")
+            words = ("index-pack", "--stdin", "--keep=gitparams") if whole or self.collecting else ("unpack-objects", "-q")
             done = self.run(*_DURABLE, *words, stdin=pack, check=False)
             if done.returncode == 0:
-                return self._keep_file(done.stdout) if collecting else None
+                return keep if keep.exists() else None
             if pause is None or not _PASSING.search(done.stderr):
-                raise LedgerError(f"Git could not write to {self.place.common_dir}: {said(done.stderr)}", hint="gitparams doctor")
+                keep.unlink(missing_ok=True)
+                raise LedgerError(
+                    f"Git could not write to {self.place.common_dir}: {said(done.stderr)}", hint="gitparams doctor"
+                )
             time.sleep(pause)
         raise AssertionError("the loop above returns or raises")
 
-    def _keep_file(self, answer: bytes) -> Path | None:
-        words = answer.decode().split()
-        return self.place.common_dir / "objects" / "pack" / f"pack-{words[1]}.keep" if words[:1] == ["keep"] else None
-
-    def move_ref(self, ref: str, new: Oid, old: Oid | None, why: str, patience: float = 10.0) -> None:
+    def move_ref(self, ref: str, new: Oid, old: Oid | None, patience: float = 10.0) -> None:
         """Move a ref from `old` (None: it must not exist) to `new`, keeping a reflog.
 
         Raises:
@@ -313,14 +324,22 @@ class Git:
         """
         until = time.monotonic() + patience
         while True:
-            done = self.run(*_DURABLE, "update-ref", "--create-reflog", "-m", why, ref, new, old or self.zero, check=False)
-            if done.returncode == 0:
+            refused = self._mover_process().move(ref, new, old or self.zero)
+            if refused is None:
                 return
-            if _RACE.search(done.stderr):
+            self._mover = None  # git ends it after a refusal
+            if _RACE.search(refused):
                 raise RefMoved(f"{ref} moved meanwhile.")
-            if not _PASSING.search(done.stderr) or time.monotonic() > until:
-                raise LedgerError(f"Git could not move {ref}: {said(done.stderr)}", hint=_lock_hint(done.stderr))
+            if not _PASSING.search(refused) or time.monotonic() > until:
+                raise LedgerError(f"Git could not move {ref}: {said(refused)}", hint=_lock_hint(refused))
             time.sleep(0.05)
+
+    def _mover_process(self) -> _Mover:
+        if self._mover is None or self._owner != os.getpid():
+            self._owner, self._reader = os.getpid(), self._reader if self._owner == os.getpid() else None
+            words = (*_DURABLE, "update-ref", "--create-reflog", "-m", "gitparams", "--stdin")
+            self._mover = _Mover(self.open(*words, errors=subprocess.PIPE))
+        return self._mover
 
 
 # What was acknowledged is on disk: by default git flushes packs and not loose objects or refs (git-config, core.fsync).
@@ -357,6 +376,31 @@ class _Reader:
             pass
         self.process.stdout.close()
         self.process.wait()
+
+
+class _Mover:
+    """An ``update-ref --stdin`` that moves one ref at a time (git-update-ref, the start/prepare/commit protocol)."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self.process = process
+
+    def move(self, ref: str, new: Oid, old: Oid) -> bytes | None:
+        """Return None when the ref was moved, else what git said."""
+        stdin, stdout = self.process.stdin, self.process.stdout
+        assert stdin is not None and stdout is not None
+        try:
+            stdin.write(f"start\nupdate {ref} {new} {old}\nprepare\ncommit\n".encode())
+            stdin.flush()
+            answers = [stdout.readline() for _ in range(3)]
+        except BrokenPipeError:
+            answers = []
+        if answers[-1:] == [b"commit: ok\n"]:
+            return None
+        _, refusal = self.process.communicate()
+        return refusal or b"git update-ref ended unexpectedly"
+
+    def close(self) -> None:
+        self.process.communicate()
 
 
 class _Feeder:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from gitparams.journal import Journal
     from gitparams.model import Metric, Run, RunId, Status
     from gitparams.repository import Repository
+    from gitparams.values import Value
 
 EVENTS = ("pre-run", "post-run")
 CALLER_VARIABLE = "GITPARAMS_CALLER"
@@ -33,6 +34,7 @@ _RUN_VARIABLE = "GITPARAMS_RUN"
 # What git learned when: `git hook run` in 2.36; hooks in the config, and no to event names it does not know, in 2.54.
 _HOOK_RUN = (2, 36)
 _CONFIG_HOOKS = (2, 54)
+_PATIENCE = 10.0
 
 
 # -- what each hook does --------------------------------------------------------------------------------------------------
@@ -47,7 +49,7 @@ def main(argv: Sequence[str]) -> int:
         return deeds[argv[0]](argv[1:])
     except KeyboardInterrupt:
         return 130
-    except Exception as error:  # the hook's entry: whatever it is, it must not fail the user's job
+    except Exception as error:  # noqa: BLE001 - the hook's entry: whatever it is, it must not fail the user's job
         _say(str(error) if isinstance(error, GitParamsError) else f"{type(error).__name__}: {error}")
         return 1 if os.environ.get("GITPARAMS_STRICT", "0") not in ("0", "") else 0
 
@@ -68,7 +70,7 @@ def pre_run(args: Sequence[str]) -> int:
     from gitparams.model import Status
     from gitparams.repository import Beginning, Repository
 
-    caller = os.environ.get(CALLER_VARIABLE) or caller_of(os.getppid())
+    caller = _caller()
     with Repository.find() as repository:
         beginning = Beginning(
             params=repository.declared_layer((), ()),
@@ -137,9 +139,9 @@ def read_id(file: Path) -> RunId | None:
 
 def _stands_aside() -> bool:
     """Tell whether somebody else records: `gitparams run`, or the first rank of a distributed job."""
-    from gitparams.recorder import _RANK_VARIABLES
+    from gitparams.recorder import RANK_VARIABLES
 
-    return bool(os.environ.get(_RUN_VARIABLE)) or any(os.environ.get(name, "0") not in ("0", "") for name in _RANK_VARIABLES)
+    return bool(os.environ.get(_RUN_VARIABLE)) or any(os.environ.get(name, "0") not in ("0", "") for name in RANK_VARIABLES)
 
 
 def _callers_folder() -> Path:
@@ -177,7 +179,9 @@ def _candidates(repository: Repository) -> list[Journal]:
         named = read_id(file)
         found = [journal for journal, _ in opened if journal.id == named]
         if not found:
-            _say(f"{file} names the run {named[:8]}, which is not open." if named else f"{file} names no run: nothing to close.")
+            _say(
+                f"{file} names the run {named[:8]}, which is not open." if named else f"{file} names no run: nothing to close."
+            )
         return found
     found = _ours(opened)
     if not found:
@@ -202,12 +206,16 @@ def _open_runs(repository: Repository) -> list[tuple[Journal, Run]]:
     return found
 
 
+def _caller() -> str:
+    return os.environ.get(CALLER_VARIABLE) or caller_of(os.getppid())
+
+
 def _ours(opened: Sequence[tuple[Journal, Run]]) -> list[Journal]:
     """Return the runs of this host with the same caller and job id; failing that with the same caller, then the same job id."""
-    from gitparams.repository import host, job_id
+    from gitparams.repository import job_of_scheduler, host
 
-    caller, job, host = os.environ.get(CALLER_VARIABLE) or caller_of(os.getppid()), _job().get("job"), _host()
-    here = [(journal, run.environment) for journal, run in opened if run.host == host]
+    caller, job = _caller(), job_of_scheduler().get("job")
+    here = [(journal, run.environment) for journal, run in opened if run.host == host()]
     by_caller = [journal for journal, known in here if caller and known.get("caller") == caller]
     by_job = [journal for journal, known in here if job and known.get("job") == job]
     return [journal for journal in by_caller if journal in by_job] or by_caller or by_job
@@ -216,7 +224,7 @@ def _ours(opened: Sequence[tuple[Journal, Run]]) -> list[Journal]:
 def _taken(journal: Journal) -> bool:
     """Take the journal's lock; False when another post-run closes, or has closed, the run."""
     try:
-        alone = journal.lock.take()
+        alone = journal.lock.take(_PATIENCE)  # every command holds it for a moment, to see whether the run is dead
     except OSError:
         alone = True  # no locks here
     return alone and (journal.folder / "run.json").exists()
@@ -227,7 +235,9 @@ def _list_open(opened: Sequence[Journal]) -> None:
         run = journal.read().run
         _say(f"  {run.short_id}  {run.started:%Y-%m-%d %H:%M:%S}  {shlex.join(run.command)}".rstrip())
     if opened:
-        _say(f"close one with: gitparams finish {opened[0].id[:8]}   ({RUN_FILE_VARIABLE} tells the runs of several jobs apart)")
+        _say(
+            f"close one with: gitparams finish {opened[0].id[:8]}   ({RUN_FILE_VARIABLE} tells the runs of several jobs apart)"
+        )
 
 
 def _new_metrics(repository: Repository, journal: Journal) -> dict[str, Metric]:
@@ -288,7 +298,12 @@ class _Process:
     @property
     def is_hook_shell(self) -> bool:
         """Whether it is the sh by which git runs a hook of the config: ``sh -c 'COMMAND "$@"' …``."""
-        return len(self.words) > 2 and self.words[1] == "-c" and self.words[2].endswith('"$@"') and "gitparams/hooks/" in self.words[2]
+        return (
+            len(self.words) > 2
+            and self.words[1] == "-c"
+            and self.words[2].endswith('"$@"')
+            and "gitparams/hooks/" in self.words[2]
+        )
 
 
 def caller_of(pid: int) -> str:
@@ -331,7 +346,13 @@ def _process_of_linux(pid: int) -> _Process | None:
 
 def _process_of_ps(pid: int) -> _Process | None:
     try:
-        asked = subprocess.run(["ps", "-o", "ppid=,lstart=,command=", "-p", str(pid)], capture_output=True, text=True, check=False)
+        asked = subprocess.run(
+            ["ps", "-o", "ppid=,lstart=,command=", "-p", str(pid)],
+            env={**os.environ, "LC_ALL": "C"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
     except OSError:
         return None
     words = asked.stdout.split()
@@ -391,7 +412,7 @@ def call_from_job(git: Git, event: str, args: Sequence[str]) -> tuple[int, RunId
     """
     import tempfile
 
-    caller = os.environ.get(CALLER_VARIABLE) or caller_of(os.getppid())
+    caller = _caller()
     variables = {CALLER_VARIABLE: caller} if caller else {}
     if event != "pre-run":
         return call(git, event, args, variables).exit_code, None
@@ -423,7 +444,9 @@ def _refuse(git: Git, run: RunId) -> None:
 def _version_of(path: str) -> tuple[int, int]:
     """Return the version of the git that a PATH finds; (0, 0) when it does not say, for a file can always be run."""
     try:
-        answer = subprocess.run(["git", "version"], env={**os.environ, "PATH": path}, capture_output=True, text=True, check=False)
+        answer = subprocess.run(
+            ["git", "version"], env={**os.environ, "PATH": path}, capture_output=True, text=True, check=False
+        )
     except OSError:
         return 0, 0
     found = re.search(r"(\d+)\.(\d+)", answer.stdout)
@@ -565,7 +588,7 @@ def status(git: Git) -> list[HookStatus]:
     return [_status_of(git, event, folder / event) for event in EVENTS]
 
 
-def status_document(found: HookStatus) -> dict[str, str | None]:
+def status_document(found: HookStatus) -> dict[str, Value]:
     """Return a status as JSON has it."""
     return {
         "event": found.event,
@@ -582,12 +605,12 @@ def status_line(found: HookStatus) -> str:
     >>> status_line(HookStatus("pre-run", HookState.INSTALLED, "file", Path(".git/hooks/pre-run")))
     'pre-run   installed (file .git/hooks/pre-run)'
     >>> status_line(HookStatus("post-run", HookState.FOREIGN, None, Path(".git/hooks/post-run")))
-    "post-run  not installed: .git/hooks/post-run is somebody else's (gitparams hooks install keeps it, and runs it first)"
+    "post-run  not installed: .git/hooks/post-run is somebody else's (gitparams hooks install keeps it)"
     """
     said = {
         HookState.ABSENT: "not installed (gitparams hooks install)",
         HookState.INSTALLED: f"installed ({found.kind} {found.path})",
-        HookState.FOREIGN: f"not installed: {found.path} is somebody else's (gitparams hooks install keeps it, and runs it first)",
+        HookState.FOREIGN: f"not installed: {found.path} is somebody else's (gitparams hooks install keeps it)",
         HookState.NOT_EXECUTABLE: f"not executable, so git does not run it (chmod +x {shlex.quote(str(found.path))})",
         HookState.NO_INTERPRETER: f"installed, but its Python is gone: {found.path} (gitparams hooks install)",
         HookState.TOO_NEW: "installed in the config, which git reads from 2.54 on (gitparams hooks install)",

@@ -69,7 +69,7 @@ class Listed:
     """A run in a list, and the run before it."""
 
     run: Run | BrokenRun
-    before: Run | None
+    before: Run | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +139,9 @@ class Index:
                 if self._tip() != appended.before:
                     return
                 self._insert_entries([(header, draft.run.id)])
-                row = _row(draft.run, [header.tree], author_of(header.author), encode_document(run_document(draft.run, draft.event)))
+                row = _row(
+                    draft.run, [header.tree], author_of(header.author), encode_document(run_document(draft.run, draft.event))
+                )
                 if len(self._heads(draft.run.id)) > 1:
                     row = self._read_row(draft.run.id)
                 self._insert_rows([row])
@@ -279,29 +281,39 @@ class Index:
     def _insert_rows(self, rows: Iterable[tuple[Any, ...]]) -> None:
         self.connection.executemany(f"INSERT OR REPLACE INTO runs VALUES ({', '.join('?' * 14)})", rows)
 
+    def _ask(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
+        """Return the rows of a question; an index that turns out to be damaged is made anew and asked again."""
+        try:
+            return self.connection.execute(sql, values).fetchall()
+        except sqlite3.DatabaseError as error:
+            if _is_busy(error):
+                raise
+            self.rebuild(self.ledger.tip())
+            return self.connection.execute(sql, values).fetchall()
+
     # -- questions ----------------------------------------------------------------------------------------------------
 
     def runs(self, which: Filter, *, limit: int | None = None, offset: int = 0, reverse: bool = False) -> list[Run | BrokenRun]:
         """Return the runs that a filter keeps, newest first; `reverse` turns the list that `limit` cut, as `git log` does."""
         where, values = self._where(which)
         sql = f"SELECT {_COLUMNS} FROM runs AS r WHERE {where} ORDER BY r.started DESC, r.id LIMIT ? OFFSET ?"
-        rows = self.connection.execute(sql, (*values, -1 if limit is None else limit, offset)).fetchall()
+        rows = self._ask(sql, (*values, -1 if limit is None else limit, offset))
         return [_run_of(row) for row in (reversed(rows) if reverse else rows)]
 
     def count(self, which: Filter) -> int:
         """Return how many runs a filter keeps."""
         where, values = self._where(which)
-        return int(self.connection.execute(f"SELECT count(*) FROM runs AS r WHERE {where}", values).fetchone()[0])
+        return int(self._ask(f"SELECT count(*) FROM runs AS r WHERE {where}", values)[0][0])
 
     def run(self, run: str) -> Run | BrokenRun | None:
         """Return the run of a whole id, deleted or not, or None."""
-        row = self.connection.execute(f"SELECT {_COLUMNS} FROM runs AS r WHERE r.id = ?", (run,)).fetchone()
+        row = next(iter(self._ask(f"SELECT {_COLUMNS} FROM runs AS r WHERE r.id = ?", (run,))), None)
         return _run_of(row) if row else None
 
     def before(self, run: Run) -> Run | None:
         """Return the newest earlier completed run of the same experiment, whatever filters are on."""
         sql = f"SELECT {_COLUMNS} FROM runs AS r WHERE {_BEFORE.format(run='r', experiment='?', started='?')} {_NEWEST}"
-        row = self.connection.execute(sql, (run.experiment, _stamp(run.started))).fetchone()
+        row = next(iter(self._ask(sql, (run.experiment, _stamp(run.started)))), None)
         found = _run_of(row) if row else None
         return found if isinstance(found, Run) else None
 
@@ -312,18 +324,18 @@ class Index:
 
     def ids_with_prefix(self, prefix: str) -> list[RunId]:
         """Return the ids of all runs, deleted ones too, that begin with a prefix."""
-        rows = self.connection.execute("SELECT id FROM runs WHERE id >= ? AND id < ?", (prefix, prefix + "{"))
+        rows = self._ask("SELECT id FROM runs WHERE id >= ? AND id < ?", (prefix, prefix + "{"))
         return [RunId(row[0]) for row in rows]
 
     def ids_with_name(self, name: str) -> list[RunId]:
         """Return the ids of the runs of a name that are not deleted."""
-        rows = self.connection.execute("SELECT id FROM runs WHERE name = ? AND hidden != ?", (name, _DELETED))
+        rows = self._ask("SELECT id FROM runs WHERE name = ? AND hidden != ?", (name, _DELETED))
         return [RunId(row[0]) for row in rows]
 
     def newest_at(self, commit: Oid) -> Run | None:
         """Return the newest completed run recorded at a code commit."""
         where = f"r.commit_id = ? AND r.hidden = {_SHOWN} AND r.status = 'completed'"
-        row = self.connection.execute(f"SELECT {_COLUMNS} FROM runs AS r WHERE {where} {_NEWEST}", (commit,)).fetchone()
+        row = next(iter(self._ask(f"SELECT {_COLUMNS} FROM runs AS r WHERE {where} {_NEWEST}", (commit,))), None)
         found = _run_of(row) if row else None
         return found if isinstance(found, Run) else None
 
@@ -336,13 +348,13 @@ class Index:
             f"SELECT {_COLUMNS} FROM runs AS r WHERE {bounds} AND r.hidden = {_SHOWN} AND r.status = 'completed'"
             f" ORDER BY {value} {order}, r.started DESC LIMIT 1"
         )
-        row = self.connection.execute(sql).fetchone()
+        row = next(iter(self._ask(sql)), None)
         found = _run_of(row) if row else None
         return found if isinstance(found, Run) else None
 
     def metric_names(self, limit: int = 200) -> list[str]:
         """Return the names of the metrics of the newest runs, sorted."""
-        rows = self.connection.execute("SELECT metrics FROM runs ORDER BY started DESC LIMIT ?", (limit,))
+        rows = self._ask("SELECT metrics FROM runs ORDER BY started DESC LIMIT ?", (limit,))
         return sorted({name for (text,) in rows for name in decode_flat(text)})
 
     def key_sql(self, document: str, keys: tuple[str, ...]) -> str:
@@ -451,10 +463,13 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 def _prepare(connection: sqlite3.Connection) -> None:
     version = connection.execute("PRAGMA user_version").fetchone()[0]
-    if version == SCHEMA:
+    tables = connection.execute("SELECT count(*) FROM sqlite_master WHERE name IN ('meta', 'entries', 'runs')").fetchone()[0]
+    if version == SCHEMA and tables == 3:
         return
     if version == 0 and not connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
-        connection.executescript(f"BEGIN EXCLUSIVE; {_TABLES if not _has_tables(connection) else ''} PRAGMA user_version = {SCHEMA}; COMMIT;")
+        connection.executescript(
+            f"BEGIN EXCLUSIVE; {_TABLES if not _has_tables(connection) else ''} PRAGMA user_version = {SCHEMA}; COMMIT;"
+        )
         return
     raise sqlite3.DatabaseError(f"index of version {version}")
 

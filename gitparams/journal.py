@@ -115,7 +115,7 @@ class Journal:
 
     def change_params(self, layer: Layer, redacted: Iterable[str] = ()) -> None:
         """Append params that the program declared itself; they win over those it was started with."""
-        self.change(params=to_dict(layer.values), origins=origins_document(layer.origins), redacted=sorted(redacted))
+        self.change(params=to_dict(layer.values), origins=origins_document(layer.origins), redacted=[*sorted(redacted)])
 
     def end(self, ending: Ending) -> None:
         """Say how the run ended."""

@@ -105,14 +105,15 @@ class Ledger:
 
     def _try(self, tip: Oid | None, draft: Draft, written: set[Oid]) -> Appended:
         objects, commit = self._objects(tip, draft)
+        # After a lost race the blobs and the tree are there already, and only the commit is new.
+        packs = [*(() if written else draft.packs), self.git.pack([item for item in objects if item.oid not in written])]
         keeps: list[Path | None] = []
         try:
-            if not written:
-                keeps.extend(self.git.write_pack(pack) for pack in draft.packs)
-            # After a lost race the blobs and the tree are there already, and only the commit is new.
-            keeps.append(self.git.write_pack(self.git.pack([item for item in objects if item.oid not in written])))
+            keeps.extend([self.git.write_pack(pack) for pack in packs])
             written.update(item.oid for item in objects)
-            self.git.move_ref(REF, commit.oid, tip, f"gitparams: {draft.event.kind} {draft.run.short_id}")
+            self.git.move_ref(REF, commit.oid, tip)
+            if self.git.collecting:  # it may have begun after our look, and take what no ref named at that time
+                keeps.extend([self.git.write_pack(pack, whole=True) for pack in packs])
         finally:
             for keep in keeps:
                 if keep is not None:
@@ -165,12 +166,15 @@ class Ledger:
 
     def remember(self, tip: Oid) -> None:
         """Keep the tip, so that a rewind is noticed even when the index is gone."""
-        temporary = self.folder / f"tip.{os.getpid()}"
         try:
-            temporary.write_text(f"{tip}\n", "ascii")
-            temporary.replace(self.folder / "tip")
+            # In place: all tips are of one length, and a rename for each append would cost a tenth of it.
+            descriptor = os.open(self.folder / "tip", os.O_WRONLY | os.O_CREAT, 0o666)
+            try:
+                os.write(descriptor, f"{tip}\n".encode())
+            finally:
+                os.close(descriptor)
         except OSError:
-            temporary.unlink(missing_ok=True)  # a second memory, not the truth
+            pass  # a second memory, not the truth
 
     def guard(self) -> Oid | None:
         """Undo a rewind: when the tip lacks what was seen before, join the two; return the tip that was missing, or None.
@@ -190,7 +194,7 @@ class Ledger:
             self.remember(tip)
             return None
         joined = self.join(tip, last) if tip is not None else last
-        self.git.move_ref(REF, joined, tip, "gitparams: undo a rewind")
+        self.git.move_ref(REF, joined, tip)
         self.remember(joined)
         return last
 
@@ -254,7 +258,9 @@ class Ledger:
 
     def _write_merge(self, parents: Sequence[Oid]) -> Oid:
         headers = dict(self.headers(parents))
-        newest = max((header.author.rpartition("> ")[2] for header in headers.values()), key=lambda date: (int(date.split()[0]), date))
+        newest = max(
+            (header.author.rpartition("> ")[2] for header in headers.values()), key=lambda date: (int(date.split()[0]), date)
+        )
         text = f"merge {len(parents)} ledgers\n\nRun-Event: merge\n"
         # The first parent's tree: with an empty one the next push would send all code again.
         commit = commit_object(self.git, headers[parents[0]].tree, parents, f"{_JOINER} {newest}", text)

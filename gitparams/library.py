@@ -22,9 +22,7 @@ if TYPE_CHECKING:
     from gitparams.changes import RunDiff
 
 
-def load(
-    *files: str | os.PathLike[str], overrides: Sequence[str] = (), env_prefix: str | None = None
-) -> Params:
+def load(*files: str | os.PathLike[str], overrides: Sequence[str] = (), env_prefix: str | None = None) -> Params:
     """Return the params of some files, merged in order, then environment variables, then overrides; the later wins.
 
     Args:
@@ -221,5 +219,3 @@ def _metrics(metrics: Mapping[str, Any]) -> dict[str, Metric]:
             raise ParamsError(f"The metric {name!r} must be a number, not {type(value).__name__}.")
         numbers[str(name)] = number
     return numbers
-
-

@@ -38,7 +38,9 @@ class MetricsWatch:
                 continue
             metrics.update(found)
             if left_out:
-                warnings.append(f"{name}: not a number, left out: {', '.join(left_out[:5])}{' …' if len(left_out) > 5 else ''}.")
+                warnings.append(
+                    f"{name}: not a number, left out: {', '.join(left_out[:5])}{' …' if len(left_out) > 5 else ''}."
+                )
         return metrics, warnings
 
 

@@ -229,6 +229,7 @@ def checked_name(name: str) -> str:
     """
     if not name or name in _RESERVED_NAMES or name.startswith("-") or re.search(r"\.\.|[~:\s]", name) or not name.isprintable():
         raise UsageError(
-            f"{name!r} cannot be a run's name.", hint="a name has no space, '..', '~' or ':', and is not latest, worktree or best"
+            f"{name!r} cannot be a run's name.",
+            hint="a name has no space, '..', '~' or ':', and is not latest, worktree or best",
         )
     return name

@@ -1,6 +1,6 @@
 """Params: the resolved config of a run, its origins, and the paths that name a value inside it.
 
-A path is written as people write it, ``optim.lr``; a key that would not read back (it holds a dot, a bracket, a quote,
+A path is written as people write it, ``optim.lr``; a key that would not read back (it holds a dot, a bracket, a quote, ``=``,
 white space, or is empty) is written as a JSON string in brackets: ``data["a.b"].size``. Lists are leaves.
 """
 
@@ -15,7 +15,7 @@ from typing import Any
 from gitparams.errors import ParamsError
 from gitparams.values import Value, same
 
-_BARE_KEY = re.compile(r"""[^\s.\[\]"'\\\x00-\x1f\x7f]+""")
+_BARE_KEY = re.compile(r"""[^\s.=\[\]"'\\\x00-\x1f\x7f]+""")
 _STRING_KEY = re.compile(r'\[("(?:[^"\\]|\\.)*")\]')
 
 MISSING: Any = type("Missing", (), {"__repr__": lambda self: "MISSING", "__bool__": lambda self: False})()
@@ -308,7 +308,12 @@ def stack(layers: list[Layer]) -> Layer:
 
 
 def _over(
-    origin: Origin, path: str, value: Value, lower: Mapping[str, Value], origins: Mapping[str, Origin], lost: Mapping[str, Value]
+    origin: Origin,
+    path: str,
+    value: Value,
+    lower: Mapping[str, Value],
+    origins: Mapping[str, Origin],
+    lost: Mapping[str, Value],
 ) -> Origin:
     if path in lower:
         below = origins[path]
@@ -317,11 +322,13 @@ def _over(
         else:
             overrode = (*below.overrode, Overridden(lower[path], below.source, below.at))
         return Origin(origin.source, origin.at, (*overrode, *origin.overrode))
-    swept = tuple(
-        Overridden(old, origins[gone].source, origins[gone].at)
-        for gone, old in lost.items()
-        if old != {} and (gone.startswith((path + ".", path + "[")) or path.startswith((gone + ".", gone + "[")))
-    )
+    swept: list[Overridden] = []
+    for gone, old in lost.items():
+        if gone.startswith((path + ".", path + "[")) or path.startswith((gone + ".", gone + "[")):
+            below = origins[gone]
+            swept.extend(below.overrode)
+            if old != {}:
+                swept.append(Overridden(old, below.source, below.at))
     return Origin(origin.source, origin.at, (*swept, *origin.overrode))
 
 

@@ -15,15 +15,15 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
 
-from gitparams.capture.redaction import redact_command
+from gitparams.capture.redaction import redact_command, redact_layer
 from gitparams.errors import GitParamsError
 from gitparams.journal import Ending, Journal, series_line
 from gitparams.model import Metric, Run, RunId, Status, is_run_id, new_run_id, now
 from gitparams.params import Params, layer, nested
-from gitparams.repository import Beginning, Repository, host, redacted_layer, redacted_paths
+from gitparams.repository import Beginning, Repository, host
 
 RUN_VARIABLE = "GITPARAMS_RUN"
-_RANK_VARIABLES = ("RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK", "PMI_RANK")
+RANK_VARIABLES = ("RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK", "PMI_RANK")
 
 
 class Summary(MutableMapping[str, Metric]):
@@ -148,7 +148,9 @@ class ActiveRun:
         except (GitParamsError, OSError) as error:
             self._journal.close()
             kept = self._journal.folder
-            self._warn(f"run {self._journal.id[:8]} is kept in {kept}, and the next gitparams command brings it in ({_said(error)})")
+            self._warn(
+                f"run {self._journal.id[:8]} is kept in {kept}, and the next gitparams command brings it in ({_said(error)})"
+            )
         finally:
             if self._repository is not None:
                 self._repository.close()
@@ -191,7 +193,7 @@ def begin(params: Any, beginning: Beginning, folder: Path | None = None) -> Acti
         beginning: what else is known; its params are the ones given here.
         folder: where the repository is; the present folder by default.
     """
-    if any(os.environ.get(name, "0") not in ("0", "") for name in _RANK_VARIABLES):
+    if any(os.environ.get(name, "0") not in ("0", "") for name in RANK_VARIABLES):
         return ActiveRun(None, None, nested(_plain(params)))
     plain = _plain(params)
     beginning = replace(beginning, params=layer(plain, "code"), command=_command(beginning))
@@ -248,8 +250,8 @@ def _joined(plain: Mapping[str, Any], folder: Path | None) -> ActiveRun | None:
         (journal.folder / "joined").touch(exist_ok=False)
     except FileExistsError:
         return None
-    clean = redacted_layer(layer(plain, "code"))
-    journal.change_params(clean, redacted_paths(clean))
+    clean, hidden = redact_layer(layer(plain, "code"))
+    journal.change_params(clean, hidden)
     return ActiveRun(journal, None, nested(plain), joined=True)
 
 
@@ -259,7 +261,7 @@ def _spooled(plain: Mapping[str, Any], beginning: Beginning, error: Exception) -
 
 def spool(beginning: Beginning, error: Exception) -> Journal | None:
     """Keep a run that no ledger takes in a journal of the spool, with one warning; None when no folder takes it either."""
-    clean = redacted_layer(beginning.params)
+    clean, hidden = redact_layer(beginning.params)
     run = Run(
         id=new_run_id(),
         status=Status.RUNNING,
@@ -273,7 +275,7 @@ def spool(beginning: Beginning, error: Exception) -> Journal | None:
         tags=beginning.tags,
         note=beginning.note,
         python=".".join(map(str, sys.version_info[:3])),
-        redacted=redacted_paths(clean),
+        redacted=tuple(sorted(hidden)),
         environment=dict(beginning.environment),
     )
     for folder in (spool_folder(), Path(tempfile.gettempdir()) / f"gitparams-spool-{_user_id()}"):
@@ -282,7 +284,9 @@ def spool(beginning: Beginning, error: Exception) -> Journal | None:
         except OSError:
             continue
         hint = getattr(error, "hint", None)
-        warn(f"{_said(error)} The run is kept in {folder}{f' (mend it with: {hint})' if hint else ''}; bring it in with: gitparams import spool")
+        warn(
+            f"{_said(error)} The run is kept in {folder}{f' (mend it with: {hint})' if hint else ''}; bring it in with: gitparams import spool"
+        )
         return journal
     warn(f"{_said(error)} The run could not be kept anywhere.")
     return None

@@ -12,6 +12,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gitparams.capture.redaction import redact_command, redact_layer, redact_text
+from gitparams.directions import Direction
 from gitparams.entry import OUTPUT, details_files, read_details
 from gitparams.errors import FormatError, GitParamsError, LedgerError, RunNotFound, UsageError
 from gitparams.git import Git, TreeEntry
@@ -20,6 +22,7 @@ from gitparams.journal import Ending, Journal, JournalState, found_dead, journal
 from gitparams.ledger import Appended, Draft, Ledger
 from gitparams.merge import Version
 from gitparams.model import (
+    CodeState,
     Details,
     Event,
     EventKind,
@@ -33,7 +36,7 @@ from gitparams.model import (
     new_run_id,
     now,
 )
-from gitparams.params import Layer, Origin, Overridden, nested, stack
+from gitparams.params import Layer, Origin, nested, stack
 from gitparams.selector import Selector
 from gitparams.settings import FILE, Settings, read_settings
 from gitparams.snapshot import Snapshot, take
@@ -184,9 +187,7 @@ class Repository:
 
         runs = self._compared(words)
         code = self.code_changes(runs[0], runs[-1]) if len(runs) == 2 else ()
-        packages = None
-        if len(runs) == 2:
-            packages = _package_changes(self.details(runs[0]).packages, self.details(runs[1]).packages)
+        packages = [self.details(run).packages for run in runs] if len(runs) == 2 else None
         return compare(runs, keys=keys, directions=self.settings.directions, code=code, packages=packages)
 
     def code_changes(self, before: Run, after: Run) -> tuple[CodeChange, ...]:
@@ -293,9 +294,9 @@ class Repository:
         Raises:
             LedgerError: neither could be written. When only the entry could not, the journal stays for the next command.
         """
-        layer = redacted_layer(beginning.params)
+        layer, hidden = redact_layer(beginning.params)
         snapshot = self._code()
-        run = self._new_run(beginning, layer, status, snapshot.code)
+        run = self._new_run(beginning, layer, hidden, status, snapshot.code)
         try:
             journal = Journal.create(self.live, run, layer.origins, lock=status is Status.RUNNING)
         except OSError as error:
@@ -382,7 +383,10 @@ class Repository:
             return self._append_new(mine, EventKind.FINISH, state.details, Snapshot(mine.code), event)
 
         def change(run: Run) -> Run:
-            fields = {name: getattr(mine, name) for name in ("status", "finished", "exit_code", *(state.touched - {"tags", "origins"}))}
+            fields = {
+                name: getattr(mine, name)
+                for name in ("status", "finished", "exit_code", *(state.touched - {"tags", "origins"}))
+            }
             tags = tuple(sorted({*run.tags, *mine.tags})) if "tags" in state.touched else run.tags
             return replace(run, **{**fields, "tags": tags, "metrics": {**run.metrics, **mine.metrics}})
 
@@ -392,17 +396,24 @@ class Repository:
     def _ended(self, state: JournalState, ending: Ending) -> Run:
         cwd, author = state.run.cwd, state.run.author or self.author  # a spooled run knew no repository
         relative = self._relative(Path(cwd)) if Path(cwd).is_absolute() else cwd
-        return replace(state.run, status=ending.status, finished=ending.time, exit_code=ending.exit_code, cwd=relative, author=author)
+        return replace(
+            state.run, status=ending.status, finished=ending.time, exit_code=ending.exit_code, cwd=relative, author=author
+        )
 
     # -- whole runs and changes ---------------------------------------------------------------------------------------
 
     def record(
-        self, beginning: Beginning, metrics: Mapping[str, Metric], *, status: Status = Status.COMPLETED, details: Details | None = None
+        self,
+        beginning: Beginning,
+        metrics: Mapping[str, Metric],
+        *,
+        status: Status = Status.COMPLETED,
+        details: Details | None = None,
     ) -> Run:
         """Record one finished run at once. Raises `LedgerError` when it could not be written; nothing half written is left."""
-        layer = redacted_layer(beginning.params)
+        layer, hidden = redact_layer(beginning.params)
         snapshot = self._code()
-        run = replace(self._new_run(beginning, layer, status, snapshot.code), metrics=dict(metrics))
+        run = replace(self._new_run(beginning, layer, hidden, status, snapshot.code), metrics=dict(metrics))
         event = new_event(EventKind.RECORD)
         run = replace(run, finished=max(event.time, run.started))
         return self._append_new(run, EventKind.RECORD, replace(details or Details(), origins=layer.origins), snapshot, event)
@@ -448,7 +459,9 @@ class Repository:
         """Give a run a name, or take it away. Raises `UsageError` when the name cannot be one or is taken."""
         if name is not None:
             self.check_name(name, run)
-        return self.change(run, EventKind.UPDATE, _setter(lambda old: {"name": name}), subject=f"name {name}" if name else "no name")
+        return self.change(
+            run, EventKind.UPDATE, _setter(lambda old: {"name": name}), subject=f"name {name}" if name else "no name"
+        )
 
     def remove(self, run: RunId) -> Run:
         """Hide a run; `bring_back` undoes it, and no byte is lost."""
@@ -464,7 +477,9 @@ class Repository:
         """Return the name if a run may have it and no other has. Raises `UsageError`."""
         taken = [other for other in self.index.ids_with_name(checked_name(name)) if other != run]
         if taken:
-            raise UsageError(f"The name {name!r} is taken by run {taken[0][:8]}.", hint=f"gitparams rename {taken[0][:8]} OTHER")
+            raise UsageError(
+                f"The name {name!r} is taken by run {taken[0][:8]}.", hint=f"gitparams rename {taken[0][:8]} OTHER"
+            )
         return name
 
     def find_id(self, word: str) -> RunId:
@@ -473,23 +488,21 @@ class Repository:
 
     def update(self, run: RunId, layer: Layer, metrics: Mapping[str, Metric]) -> Run:
         """Add params and metrics to a run."""
-        clean = redacted_layer(layer)
+        clean, hidden = redact_layer(layer)
         files: dict[str, bytes] = {}
 
         def how(old: Run) -> Run:
             origins = self.details(old).origins
             both = stack([Layer(dict(old.params), _known_origins(old, origins)), clean])
             files.update(details_files(Details(origins=both.origins)))
-            redacted = tuple(sorted({*old.redacted, *redacted_paths(clean)}))
+            redacted = tuple(sorted({*old.redacted, *hidden}))
             return replace(old, params=nested(both.values), metrics={**old.metrics, **metrics}, redacted=redacted)
 
         return self.change(run, EventKind.UPDATE, how, files=files)
 
     # -- drafts -------------------------------------------------------------------------------------------------------
 
-    def _append_new(
-        self, run: Run, kind: EventKind, details: Details, snapshot: Snapshot, event: Event | None = None
-    ) -> Run:
+    def _append_new(self, run: Run, kind: EventKind, details: Details, snapshot: Snapshot, event: Event | None = None) -> Run:
         moment = event or new_event(kind, run.started if kind is EventKind.START else None)
         files = details_files(replace(details, output=clean_output(details.output)))
         packs = (snapshot.pack,) if snapshot.pack else ()
@@ -526,15 +539,13 @@ class Repository:
             return f"first run of {run.experiment}"
         return summary(before, run, self._directions()) or "same params"
 
-    def _directions(self) -> Mapping[str, object]:
+    def _directions(self) -> Mapping[str, Direction]:
         try:
             return self.settings.directions
         except GitParamsError:
             return {}  # a broken gitparams.yaml must not keep a run from being written
 
-    def _new_run(self, beginning: Beginning, layer: Layer, status: Status, code: object) -> Run:
-        from gitparams.capture.redaction import redact_command, redact_text
-
+    def _new_run(self, beginning: Beginning, layer: Layer, hidden: Iterable[str], status: Status, code: CodeState) -> Run:
         settings = self.settings
         return Run(
             id=new_run_id(),
@@ -545,7 +556,7 @@ class Repository:
             params=nested(layer.values),
             command=redact_command(beginning.command),
             cwd=self._relative(beginning.cwd or Path.cwd()),
-            code=code,  # type: ignore[arg-type]
+            code=code,
             author=self.author,
             host=host(),
             user=_user(),
@@ -553,8 +564,8 @@ class Repository:
             tags=tuple(sorted(set(map(_checked_tag, beginning.tags)))),
             note=redact_text(beginning.note),
             parent=beginning.parent,
-            redacted=redacted_paths(layer),
-            environment={**_job(), **beginning.environment},
+            redacted=tuple(sorted(hidden)),
+            environment={**job_of_scheduler(), **beginning.environment},
         )
 
     def _relative(self, folder: Path) -> str:
@@ -580,48 +591,12 @@ def _files_layer(files: Sequence[tuple[Path, str]]) -> Layer:
 
 # -- redaction ------------------------------------------------------------------------------------------------------------
 
-_REDACTED = "<redacted>"
-
-
-def redacted_layer(layer: Layer) -> Layer:
-    """Return the layer without secrets: in its values, in what they overrode, and in the words that set them."""
-    from gitparams.capture.redaction import redact, redact_text
-    from gitparams.params import unflatten
-
-    values, paths = redact(layer.values)
-    hidden = set(paths)
-
-    def clean(path: str, origin: Origin) -> Origin:
-        if path in hidden:
-            lost = tuple(Overridden(_REDACTED, item.source, _without_value(item.at)) for item in origin.overrode)
-            return Origin(origin.source, _without_value(origin.at), lost)
-        kept = []
-        for item in origin.overrode:
-            old, secret = redact(unflatten({path: item.value}))
-            kept.append(Overridden(_REDACTED, item.source, _without_value(item.at)) if secret else item)
-        return Origin(origin.source, redact_text(origin.at) if origin.at else None, tuple(kept))
-
-    return Layer(values, {path: clean(path, origin) for path, origin in layer.origins.items()})
-
 
 def clean_output(output: bytes) -> bytes:
     """Return the output without secrets of a known shape."""
     if not output:
         return output
-    from gitparams.capture.redaction import redact_text
-
     return redact_text(output.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
-
-
-def _without_value(at: str | None) -> str | None:
-    return f"{at.partition('=')[0]}={_REDACTED}" if at and at.startswith("-p ") else at
-
-
-def redacted_paths(layer: Layer) -> tuple[str, ...]:
-    """Return the paths of a redacted layer whose values were replaced."""
-    from gitparams.params import flatten
-
-    return tuple(sorted(path for path, value in flatten(layer.values).items() if isinstance(value, str) and _REDACTED in value))
 
 
 # -- small things ---------------------------------------------------------------------------------------------------------
@@ -644,16 +619,12 @@ def _checked_tag(tag: str) -> str:
     return tag
 
 
-def _package_changes(before: Sequence[str], after: Sequence[str]) -> dict[str, tuple[str | None, ...]]:
-    old, new = (dict(line.partition("==")[::2] for line in lines) for lines in (before, after))
-    return {name: (old.get(name), new.get(name)) for name in sorted({*old, *new}) if old.get(name) != new.get(name)}
-
-
 def _lines(text: str) -> int | None:
     return int(text) if text.isdigit() else None
 
 
-def _job() -> dict[str, str]:
+def job_of_scheduler() -> dict[str, str]:
+    """Return the scheduler's name for this job, if one started it."""
     return {"job": f"{name}={os.environ[name]}" for name in JOB_VARIABLES if os.environ.get(name)}
 
 
@@ -673,5 +644,3 @@ def _user() -> str:
         return getpass.getuser()
     except (KeyError, OSError):  # a container may run as a user id that has no name
         return ""
-
-

@@ -121,7 +121,9 @@ class Selector:
     def _at(self, commit: Oid, word: str) -> Run:
         found = self.index.newest_at(commit) or self.params_at(commit, word)
         if found is None:
-            raise RunNotFound(f"No run was recorded at {commit[:10]}, and it has no params files.", hint="params: in gitparams.yaml")
+            raise RunNotFound(
+                f"No run was recorded at {commit[:10]}, and it has no params files.", hint="params: in gitparams.yaml"
+            )
         return found
 
     def _worktree(self) -> Run:

@@ -14,7 +14,21 @@ from gitparams.errors import ParamsFileError
 from gitparams.values import Value
 
 FILE = "gitparams.yaml"
-_KEYS = ("experiment", "params", "metrics", "metrics_files", "program", "inputs", "rules", "capture", "sources", "redact", "ignore", "seeds", "check")
+_KEYS = (
+    "experiment",
+    "params",
+    "metrics",
+    "metrics_files",
+    "program",
+    "inputs",
+    "rules",
+    "capture",
+    "sources",
+    "redact",
+    "ignore",
+    "seeds",
+    "check",
+)
 
 
 @dataclass(frozen=True, slots=True)

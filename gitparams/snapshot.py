@@ -122,7 +122,11 @@ def _patch_id(git: Git, commit: Oid, memory: Memory) -> str | None:
 def _git_patch_id(git: Git, commit: Oid) -> str:
     with git.open("diff-tree", "-p", "--root", commit) as diff:
         done = subprocess.Popen(
-            git.command("patch-id", "--stable"), stdin=diff.stdout, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=git.environment
+            git.command("patch-id", "--stable"),
+            stdin=diff.stdout,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=git.environment,
         )
         try:
             answer, _ = done.communicate(timeout=_PATCH_ID_SECONDS)

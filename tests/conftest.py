@@ -1,12 +1,10 @@
 """A world of its own for every test: home, identity, git configuration, and repositories in temporary folders."""
 
 import os
-import subprocess
-import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from world import make_repository
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -15,7 +13,12 @@ ROOT = Path(__file__).resolve().parent.parent
 def hermetic(tmp_path_factory, monkeypatch):
     home = tmp_path_factory.mktemp("home")
     for name in list(os.environ):
-        if name.startswith(("GIT_", "GITPARAMS_", "SLURM_", "OMPI_", "PMI_")) or name in ("RANK", "NO_COLOR", "FORCE_COLOR", "COLUMNS"):
+        if name.startswith(("GIT_", "GITPARAMS_", "SLURM_", "OMPI_", "PMI_")) or name in (
+            "RANK",
+            "NO_COLOR",
+            "FORCE_COLOR",
+            "COLUMNS",
+        ):
             monkeypatch.delenv(name)
     settings = {
         "HOME": str(home),
@@ -35,44 +38,6 @@ def hermetic(tmp_path_factory, monkeypatch):
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
     (home / ".gitconfig").write_text("[init]\n\tdefaultBranch = main\n[core]\n\tautocrlf = false\n")
-
-
-def git(*words, cwd=None, stdin=None, check=True):
-    done = subprocess.run(["git", *map(str, words)], cwd=cwd, input=stdin, capture_output=True, text=True, check=False)
-    if check and done.returncode != 0:
-        raise AssertionError(f"git {words}: {done.stderr}")
-    return done.stdout.rstrip("\n")
-
-
-@dataclass
-class Outcome:
-    code: int
-    out: str
-    err: str
-
-
-def gitparams(*words, cwd=None, stdin=None, env=None, timeout=60):
-    """Run the command line in a process of its own."""
-    done = subprocess.run(
-        [sys.executable, "-m", "gitparams", *map(str, words)],
-        cwd=cwd,
-        input=stdin,
-        capture_output=True,
-        text=True,
-        env={**os.environ, **(env or {})},
-        timeout=timeout,
-        check=False,
-    )
-    return Outcome(done.returncode, done.stdout, done.stderr)
-
-
-def make_repository(path, *options):
-    path.mkdir(parents=True, exist_ok=True)
-    git("init", "--quiet", *options, cwd=path)
-    (path / "train.py").write_text("print('training')\n")
-    git("add", ".", cwd=path)
-    git("commit", "--quiet", "-m", "first", cwd=path)
-    return path
 
 
 @pytest.fixture

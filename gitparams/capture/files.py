@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import Any, NoReturn
 
 from gitparams.capture.objects import key_texts, plain, plain_mapping
@@ -19,7 +20,7 @@ _MOST_VALUES_BY_ALIAS = 1_000_000
 _YAML = "tag:yaml.org,2002:"
 # YAML 1.1 wants a dot and a signed exponent; what has neither dot nor exponent stays with the other resolvers
 _FLOAT_OF_YAML_1_2 = re.compile(r"[-+]?(?:(?:[0-9]+\.[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?|[0-9]+[eE][-+]?[0-9]+)\Z")
-_JSON_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]:,]')
+_JSON_PART = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]:,]')
 _TOML_PLACE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)\Z")
 
 _Lines = dict[str, int]
@@ -116,7 +117,7 @@ _Reader = Callable[[_Document], tuple[Any, _Lines]]
 
 
 def _reader(name: str, path: str, readers: Mapping[str, _Reader], what: str) -> _Reader:
-    suffix = os.path.splitext(path)[1]
+    suffix = PurePath(path).suffix
     read = readers.get(suffix.lower())
     if read is None:
         *most, last = readers
@@ -300,7 +301,7 @@ class _YamlReader:
         if done.kind == "map":
             value = self.mapping(done)
         elif done.kind == "set":
-            value = plain({key for key in done.items[::2]})
+            value = plain(set(done.items[::2]))
         elif done.kind == "seq":
             value = done.items
         else:
@@ -310,7 +311,8 @@ class _YamlReader:
     def scalar(self, event: Any) -> None:
         tag = event.tag
         if tag is None or tag == "!":
-            tag = self.loader.resolve(self.yaml.ScalarNode, event.value, event.implicit)
+            implicit = (True, False) if tag == "!" else event.implicit
+            tag = self.loader.resolve(self.yaml.ScalarNode, event.value, implicit)
         line = event.start_mark.line + 1
         wants_key = bool(self.stack) and self.stack[-1].wants_key
         if wants_key and tag == _YAML + "merge":
@@ -329,7 +331,7 @@ class _YamlReader:
         node = self.yaml.ScalarNode(tag, event.value, event.start_mark, event.end_mark)
         try:
             return self.loader.yaml_constructors[tag](self.loader, node)
-        except (ValueError, KeyError, OverflowError):
+        except (ValueError, LookupError, ArithmeticError, AttributeError):  # what PyYAML's constructors trip over
             shown = event.value if len(event.value) <= 40 else event.value[:40] + "…"
             self.fail(f"{shown!r} cannot be read as {tag.removeprefix(_YAML)}.", event)
 
@@ -429,24 +431,24 @@ def _json_lines(document: _Document) -> _Lines:
     inside: list[_Lines | None] = []  # the keys of each object that is open, None for a list
     keys: list[str] = []
     wants_key = False
-    for match in _JSON_TOKEN.finditer(text):
-        token = match[0]
-        if token == ",":
+    for match in _JSON_PART.finditer(text):
+        part = match[0]
+        if part == ",":
             wants_key = inside[-1] is not None
-        elif token in "{[":
-            inside.append({} if token == "{" else None)
+        elif part in "{[":
+            inside.append({} if part == "{" else None)
             keys.append("")
-            wants_key = token == "{"
+            wants_key = part == "{"
             if len(inside) > _DEEPEST:
                 raise document.error(f"it is nested deeper than {_DEEPEST} levels.", text.count("\n", 0, match.start()) + 1)
-        elif token in "}]":
+        elif part in "}]":
             inside.pop()
             keys.pop()
             wants_key = False
         elif wants_key:
             wants_key = False
             line, counted = line + text.count("\n", counted, match.start()), match.start()
-            keys[-1] = _json_key(document, token, line, inside[-1] or {})
+            keys[-1] = _json_key(document, part, line, inside[-1] or {})
             seen = inside[-1]
             if seen is not None:
                 seen[keys[-1]] = line
@@ -455,10 +457,10 @@ def _json_lines(document: _Document) -> _Lines:
     return lines
 
 
-def _json_key(document: _Document, token: str, line: int, seen: _Lines) -> str:
+def _json_key(document: _Document, part: str, line: int, seen: _Lines) -> str:
     import json
 
-    key: str = json.loads(token) if "\\" in token else token[1:-1]
+    key: str = json.loads(part) if "\\" in part else part[1:-1]
     if key in seen:
         raise document.twice(key, line, seen[key])
     return key

@@ -24,82 +24,18 @@ REDACTED = "<redacted>"
 """What is written in place of a secret."""
 
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
-_SECRET_WORDS = frozenset(
-    [
-        "password",
-        "passwords",
-        "passwd",
-        "pwd",
-        "passphrase",
-        "apikey",
-        "accesskey",
-        "privatekey",
-        "secretkey",
-        "authtoken",
-        "credential",
-        "credentials",
-        "bearer",
-    ]
+_SECRET_WORD = re.compile(
+    "passwords?|passwd|pwd|passphrase|apikey|accesskey|privatekey|secretkey|authtoken|credentials?|bearer"
 )
-_BEFORE_KEY = frozenset(["api", "access", "private", "secret", "auth", "signing", "encryption"])
-_AFTER_SECRET = frozenset(["key", "keys", "access", "token", "value", "text"])
-_BEFORE_TOKEN_OF_TEXT = frozenset(
-    [
-        "additional",
-        "audio",
-        "begin",
-        "blank",
-        "bos",
-        "boundary",
-        "class",
-        "classification",
-        "cls",
-        "decoder",
-        "dist",
-        "distillation",
-        "end",
-        "eos",
-        "eot",
-        "extra",
-        "first",
-        "fim",
-        "image",
-        "input",
-        "last",
-        "mask",
-        "max",
-        "memory",
-        "middle",
-        "min",
-        "n",
-        "new",
-        "newline",
-        "next",
-        "num",
-        "output",
-        "pad",
-        "padding",
-        "per",
-        "prefix",
-        "prompt",
-        "query",
-        "register",
-        "sep",
-        "special",
-        "start",
-        "stop",
-        "suffix",
-        "text",
-        "total",
-        "unk",
-        "unknown",
-        "video",
-        "vision",
-        "word",
-    ]
+_BEFORE_KEY = re.compile("api|access|private|secret|auth|signing|encryption")
+_AFTER_SECRET = re.compile("keys?|access|token|value|text")
+_BEFORE_TOKENS = re.compile("api|auth|access|refresh|secret")
+_BEFORE_TOKEN_OF_TEXT = re.compile(
+    "additional|audio|begin|blank|bos|boundary|class|classification|cls|decoder|dist|distillation|end|eos|eot|extra|fim|first"
+    "|image|input|last|mask|max|memory|middle|min|n|new|newline|next|num|output|pad|padding|per|prefix|prompt|query|register"
+    "|sep|special|start|stop|suffix|text|total|unk|unknown|video|vision|word"
 )
-_BEFORE_TOKENS = frozenset(["api", "auth", "access", "refresh", "secret"])
-_HOLDERS = frozenset(["secrets", "credential", "credentials", "passwords"])
+_HOLDER = re.compile("secrets|credentials?|passwords")
 
 _SHAPE = re.compile(
     r"""-----BEGIN\ [A-Z0-9 ]*PRIVATE\ KEY(?:\ BLOCK)?-----.*?(?:-----END\ [A-Z0-9 ]*PRIVATE\ KEY(?:\ BLOCK)?-----|\Z)
@@ -186,14 +122,14 @@ def _secret_at(place: int, words: list[str]) -> bool:
     before = words[place - 1] if place else ""
     after = words[place + 1] if place + 1 < len(words) else ""
     if word in ("secret", "secrets"):
-        return not after or after in _AFTER_SECRET
+        return not after or _AFTER_SECRET.fullmatch(after) is not None
     if word in ("key", "keys"):
-        return before in _BEFORE_KEY
+        return _BEFORE_KEY.fullmatch(before) is not None
     if word == "token":
-        return not after and before not in _BEFORE_TOKEN_OF_TEXT
+        return not after and not _BEFORE_TOKEN_OF_TEXT.fullmatch(before)
     if word == "tokens":
-        return not after and before in _BEFORE_TOKENS
-    return word in _SECRET_WORDS
+        return not after and _BEFORE_TOKENS.fullmatch(before) is not None
+    return _SECRET_WORD.fullmatch(word) is not None
 
 
 def _mapping(values: Mapping[str, Value], above: tuple[str, ...], hidden: bool, replaced: list[str]) -> dict[str, Value]:
@@ -220,7 +156,7 @@ def _leaf(key: str, value: Value, hidden: bool) -> Value:
 
 
 def _hides_all(key: str) -> bool:
-    return any(word.lower() in _HOLDERS for word in _WORD.findall(key))
+    return any(_HOLDER.fullmatch(word.lower()) for word in _WORD.findall(key))
 
 
 def _origin(path: str, origin: Origin) -> Origin:

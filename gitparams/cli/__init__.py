@@ -101,7 +101,10 @@ def _explain(error: Exception, words: list[str]) -> int:
     if os.environ.get("GITPARAMS_DEBUG"):
         traceback.print_exc()
     last = traceback.extract_tb(error.__traceback__)[-1]
-    print(f"gitparams: this is a bug: {type(error).__name__}: {error} ({os.path.basename(last.filename)}:{last.lineno}).", file=sys.stderr)
+    print(
+        f"gitparams: this is a bug: {type(error).__name__}: {error} ({os.path.basename(last.filename)}:{last.lineno}).",
+        file=sys.stderr,
+    )
     print("hint: GITPARAMS_DEBUG=1 shows where it comes from; please report it", file=sys.stderr)
     return 3
 

@@ -22,7 +22,12 @@ from gitparams.project import demo_folder
 
 app = typer.Typer(**APP)
 _SETTINGS = "experiment: iris\nparams: [train.json]\nmetrics_files: [metrics.json]\nmetrics: {acc: max, loss: min}\n"
-_IDENTITY = {"GIT_AUTHOR_NAME": "demo", "GIT_AUTHOR_EMAIL": "demo@localhost", "GIT_COMMITTER_NAME": "demo", "GIT_COMMITTER_EMAIL": "demo@localhost"}
+_IDENTITY = {
+    "GIT_AUTHOR_NAME": "demo",
+    "GIT_AUTHOR_EMAIL": "demo@localhost",
+    "GIT_COMMITTER_NAME": "demo",
+    "GIT_COMMITTER_EMAIL": "demo@localhost",
+}
 
 
 @app.command()
@@ -41,7 +46,9 @@ def demo(
         print()
         _say_command(*words)
         _gitparams(place, words)
-    print(f"\nLook around: cd {place} && gitparams show best:acc, or git log -p refs/gitparams/runs -- params.json metrics.json")
+    print(
+        f"\nLook around: cd {place} && gitparams show best:acc, or git log -p refs/gitparams/runs -- params.json metrics.json"
+    )
 
 
 def _new_folder(folder: Path | None) -> Path:
@@ -59,7 +66,9 @@ def _prepare(place: Path) -> None:
     (place / "gitparams.yaml").write_text(_SETTINGS, "utf-8")
     (place / ".gitignore").write_text("metrics.json\n", "utf-8")
     for words in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "-m", "a small training program"]):
-        done = subprocess.run(["git", *words], cwd=place, env={**clean_environment(), **_IDENTITY}, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            ["git", *words], cwd=place, env={**clean_environment(), **_IDENTITY}, capture_output=True, text=True, check=False
+        )
         if done.returncode != 0:
             raise GitParamsError(f"git {words[0]} failed in {place}: {done.stderr.strip()}")
     talk(f"a repository with a training program: {place}")

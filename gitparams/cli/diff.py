@@ -18,7 +18,9 @@ app = typer.Typer(**APP)
 
 @app.command()
 def diff(
-    words: Annotated[list[str] | None, typer.Argument(metavar="[A [B…]] [-- KEY…]", help="Runs; none is latest~1 latest")] = None,
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="[A [B…]] [-- KEY…]", help="Runs; none is latest~1 latest")
+    ] = None,
     only_params: Annotated[bool, typer.Option("--params", help="Only the params")] = False,
     only_metrics: Annotated[bool, typer.Option("--metrics", help="Only the metrics")] = False,
     exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit with 1 when something differs")] = False,

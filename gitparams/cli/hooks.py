@@ -25,7 +25,9 @@ def install(events: Events = None) -> None:
     with Git.find() as git:
         for sentence in hooks.install(git, chosen):
             print(sentence)
-        missing = [found for found in hooks.status(git) if found.event in chosen and found.state is not hooks.HookState.INSTALLED]
+        missing = [
+            found for found in hooks.status(git) if found.event in chosen and found.state is not hooks.HookState.INSTALLED
+        ]
     raise typer.Exit(1 if missing else 0)
 
 

@@ -24,13 +24,20 @@ _SHOWN = 20
 
 @app.command()
 def log(
-    words: Annotated[list[str] | None, typer.Argument(metavar="[RUN..RUN] [-- KEY…]", help="A range of runs; the params that must have changed")] = None,
-    number: Annotated[int | None, typer.Option("-n", "--max-count", metavar="N", min=0, help="How many runs; -5 works as in git")] = None,
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[RUN..RUN] [-- KEY…]", help="A range of runs; the params that must have changed"),
+    ] = None,
+    number: Annotated[
+        int | None, typer.Option("-n", "--max-count", metavar="N", min=0, help="How many runs; -5 works as in git")
+    ] = None,
     oneline: Annotated[bool, typer.Option("--oneline", help="One line a run")] = False,
     patch: Annotated[bool, typer.Option("-p", "--patch", help="Every change of every run")] = False,
     experiment: Annotated[str | None, typer.Option("-e", "--experiment", help="Only this experiment")] = None,
     status: Annotated[str | None, typer.Option("--status", help="Only runs of this status")] = None,
-    since: Annotated[str | None, typer.Option("--since", "--after", metavar="DATE", help="Only runs begun since: 2026-11-23, '2 days ago' …")] = None,
+    since: Annotated[
+        str | None, typer.Option("--since", "--after", metavar="DATE", help="Only runs begun since: 2026-11-23, '2 days ago' …")
+    ] = None,
     until: Annotated[str | None, typer.Option("--until", "--before", metavar="DATE", help="Only runs begun until")] = None,
     reverse: Annotated[bool, typer.Option("--reverse", help="Oldest first")] = False,
     deleted: Annotated[bool, typer.Option("--deleted", help="The hidden runs instead")] = False,
@@ -65,11 +72,11 @@ def _rendered(found: Repository, which: Filter, rows: list[Listed], form: str, p
     if form == "csv":
         return screen.to_csv(rows)
     if form == "md":
-        return screen.to_markdown(rows, directions=directions)
+        return screen.to_markdown(rows, directions=directions, now=now())
     if patch:
-        return screen.render_patch(rows, terminal=terminal, directions=directions)
+        return screen.render_patch(rows, terminal=terminal, directions=directions, now=now(), filtered=which != Filter())
     if form == "oneline":
-        return screen.render_oneline(rows, terminal=terminal, directions=directions)
+        return screen.render_oneline(rows, terminal=terminal, directions=directions, filtered=which != Filter())
     total = found.count(which)
     return screen.render(rows, total=total, terminal=terminal, directions=directions, now=now(), filtered=which != Filter())
 

@@ -15,7 +15,9 @@ app = typer.Typer(**APP)
 @app.command()
 def note(
     word: Annotated[str, typer.Argument(metavar="RUN", help="An id, its first letters, a name, latest …")],
-    text: Annotated[str | None, typer.Argument(metavar="[TEXT]", help="The note; - reads it from standard input; none prints it")] = None,
+    text: Annotated[
+        str | None, typer.Argument(metavar="[TEXT]", help="The note; - reads it from standard input; none prints it")
+    ] = None,
 ) -> None:
     """Set the note of a run, or print it; an empty text removes it."""
     with repository() as found:

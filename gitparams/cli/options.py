@@ -17,9 +17,16 @@ from gitparams.repository import Repository
 
 APP: dict[str, Any] = {"add_completion": False, "rich_markup_mode": None, "pretty_exceptions_enable": False}
 
-Overrides = Annotated[list[str] | None, typer.Option("-p", "--param", metavar="K=V", help="A param, typed as YAML types it (can be repeated)")]
-ParamsFiles = Annotated[list[Path] | None, typer.Option("--params", metavar="FILE", help="A file of params: YAML, JSON, TOML, INI (can be repeated)")]
-MetricsFiles = Annotated[list[Path] | None, typer.Option("--metrics", metavar="FILE", help="A file of metrics the program writes (can be repeated)")]
+Overrides = Annotated[
+    list[str] | None, typer.Option("-p", "--param", metavar="K=V", help="A param, typed as YAML types it (can be repeated)")
+]
+ParamsFiles = Annotated[
+    list[Path] | None,
+    typer.Option("--params", metavar="FILE", help="A file of params: YAML, JSON, TOML, INI (can be repeated)"),
+]
+MetricsFiles = Annotated[
+    list[Path] | None, typer.Option("--metrics", metavar="FILE", help="A file of metrics the program writes (can be repeated)")
+]
 MetricValues = Annotated[list[str] | None, typer.Option("-m", "--metric", metavar="K=V", help="A metric (can be repeated)")]
 Name = Annotated[str | None, typer.Option("--name", help="A name to find the run by")]
 Experiment = Annotated[str | None, typer.Option("-e", "--experiment", help="The experiment it belongs to")]
@@ -62,7 +69,9 @@ def page(text: str) -> None:
         return
     # Git's own defaults; the pager is the user's own configured command line, which git gives to a shell too.
     variables = {"LESS": "FRX", "LV": "-c", **os.environ}
-    subprocess.run(["sh", "-c", pager], input=text.encode(sys.stdout.encoding or "utf-8", "replace"), env=variables, check=False)
+    subprocess.run(
+        ["sh", "-c", pager], input=text.encode(sys.stdout.encoding or "utf-8", "replace"), env=variables, check=False
+    )
 
 
 def metric_values(texts: Sequence[str]) -> dict[str, Metric]:
@@ -100,7 +109,9 @@ def command_words(words: list[str] | None, what: str = "run") -> tuple[str, ...]
 
     after = after_dashes()
     if after is not None and words:
-        raise CommandLineError(f"{words[0]!r} stands before --: flags with several values are repeated, and the command follows --.")
+        raise CommandLineError(
+            f"{words[0]!r} stands before --: flags with several values are repeated, and the command follows --."
+        )
     command = tuple(after if after is not None else words or ())
     if not command:
         raise CommandLineError("There is no command to run.", hint=f"gitparams {what} -- python train.py")

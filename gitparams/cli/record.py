@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import typer
 
-from gitparams.cli.options import APP, Experiment, MetricsFiles, MetricValues, Name, Note, Overrides, ParamsFiles, Tags, repository
+from gitparams.cli.options import (
+    APP,
+    Experiment,
+    MetricsFiles,
+    MetricValues,
+    Name,
+    Note,
+    Overrides,
+    ParamsFiles,
+    Tags,
+    repository,
+)
 from gitparams.cli.update import read_all_metrics
 from gitparams.cli.words import after_dashes
 from gitparams.repository import Beginning

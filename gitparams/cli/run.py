@@ -67,14 +67,21 @@ def run(
 
 
 def _run(
-    repository: Repository, command: tuple[str, ...], beginning: Beginning, files: Sequence[Path], overrides: Sequence[str], metrics: Sequence[Path]
+    repository: Repository,
+    command: tuple[str, ...],
+    beginning: Beginning,
+    files: Sequence[Path],
+    overrides: Sequence[str],
+    metrics: Sequence[Path],
 ) -> int:
     beginning = _with_params(repository, beginning, files, overrides)
     if (missing := _cannot_start(command)) is not None:
         return missing
     if (veto := call(repository.git, "pre-run", command, {RUN_VARIABLE: "pending"})).exit_code:
         refused = repository.record(beginning, {}, status=Status.REFUSED)
-        talk(f"The pre-run hook said no (exit {veto.exit_code}): run {refused.short_id} is refused, and the program was not started.")
+        talk(
+            f"The pre-run hook said no (exit {veto.exit_code}): run {refused.short_id} is refused, and the program was not started."
+        )
         return _STOPPED
     watch = MetricsWatch(_metrics_files(repository, metrics))
     try:
@@ -134,12 +141,17 @@ def _close(repository: Repository, journal: Journal, end: ChildEnd, watch: Metri
     status = Status.INTERRUPTED if end.interrupted else Status.FAILED if end.exit_code else Status.COMPLETED
     ending = Ending(status, now(), end.exit_code)
     metrics, warnings = watch.read()
-    for warning in warnings:
+    for warning in warnings if status is Status.COMPLETED else []:  # who failed had no time for metrics
         talk(warning)
     try:
         journal.change(summary=dict(metrics))
         journal.end(ending)  # from here on the next command can finish it
-        call(repository.git, "post-run", (str(end.exit_code),), {RUN_VARIABLE: journal.id, "GITPARAMS_EXIT_CODE": str(end.exit_code)})
+        call(
+            repository.git,
+            "post-run",
+            (str(end.exit_code),),
+            {RUN_VARIABLE: journal.id, "GITPARAMS_EXIT_CODE": str(end.exit_code)},
+        )
         finished = repository.finish(journal, ending)
     except (GitParamsError, OSError) as error:
         journal.close()

@@ -9,6 +9,7 @@ import typer
 
 from gitparams.cli.options import APP, Json, page, repository
 from gitparams.errors import UsageError
+from gitparams.model import now
 from gitparams.screens.terminal import Terminal
 
 app = typer.Typer(**APP)
@@ -39,7 +40,17 @@ def show(
             from gitparams.screens.show import render
 
             directions = found.settings.directions
-            page(render(run, details, before=before, terminal=Terminal.of(sys.stdout), directions=directions, sections=sections))
+            page(
+                render(
+                    run,
+                    details,
+                    before=before,
+                    terminal=Terminal.of(sys.stdout),
+                    directions=directions,
+                    now=now(),
+                    sections=sections,
+                )
+            )
             return
     from gitparams.screens.documents import dumps, run_document
 

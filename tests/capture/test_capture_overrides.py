@@ -64,7 +64,6 @@ def test_a_plain_scalar_has_the_type_yaml_1_2_gives_it(text: str, value: Any) ->
         ("k='3'", ("k",), "3"),
         ('k="3"', ("k",), "3"),
         ("k='it''s'", ("k",), "it's"),
-        (r'k="\ud83d\ude00\x41"', ("k",), r'"\ud83d\ude00\x41"'),
         (r'k="\ud83d\ude00"', ("k",), "\U0001f600"),
         (r'k="\x41"', ("k",), "A"),
         ("""k="a" and "b" """.strip(), ("k",), '"a" and "b"'),
@@ -79,7 +78,7 @@ def test_an_override_is_a_path_and_a_typed_value(text: str, keys: tuple[str, ...
     found_keys, found = parse_override(text)
 
     assert found_keys == keys
-    assert same(found, value) or found == "".join(["A"]) == value
+    assert same(found, value)
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,67 @@ from gitparams.capture.redaction import is_secret_name, redact, redact_command, 
 from gitparams.params import Layer, Origin, Overridden
 from gitparams.values import same
 
-SECRET_NAMES = """password passwd PWD dbPassword db-password passphrase secret secrets client_secret secret_key aws_secret_access_key
-api_key apikey APIKey apiKey OPENAI_API_KEY access_key private_key credential credentials auth_token bearer bearer_token token
-hf_token HFToken wandb-token api_tokens""".split()
-HARMLESS_NAMES = """num_tokens max_tokens max_new_tokens tokenizer tokenizer_name token_limit pad_token pad_token_id eos_token
-eos_token_id bos_token unk_token mask_token sep_token cls_token num_memory_tokens token_dropout tokens decoder_start_token_id
-secret_santa seed key keys monkey keyboard_layout primary_key authors passes compass""".split()
+SECRET_NAMES = [
+    "password",
+    "passwd",
+    "PWD",
+    "dbPassword",
+    "db-password",
+    "passphrase",
+    "secret",
+    "secrets",
+    "client_secret",
+    "secret_key",
+    "aws_secret_access_key",
+    "api_key",
+    "apikey",
+    "APIKey",
+    "apiKey",
+    "OPENAI_API_KEY",
+    "access_key",
+    "private_key",
+    "credential",
+    "credentials",
+    "auth_token",
+    "bearer",
+    "bearer_token",
+    "token",
+    "hf_token",
+    "HFToken",
+    "wandb-token",
+    "api_tokens",
+]
+HARMLESS_NAMES = [
+    "num_tokens",
+    "max_tokens",
+    "max_new_tokens",
+    "tokenizer",
+    "tokenizer_name",
+    "token_limit",
+    "pad_token",
+    "pad_token_id",
+    "eos_token",
+    "eos_token_id",
+    "bos_token",
+    "unk_token",
+    "mask_token",
+    "sep_token",
+    "cls_token",
+    "num_memory_tokens",
+    "token_dropout",
+    "tokens",
+    "decoder_start_token_id",
+    "secret_santa",
+    "seed",
+    "key",
+    "keys",
+    "monkey",
+    "keyboard_layout",
+    "primary_key",
+    "authors",
+    "passes",
+    "compass",
+]
 SHAPES = {
     "aws": "AKIA" + "ABCDEFGH12345678",
     "github": "ghp_" + "a1" * 18,
@@ -24,7 +79,7 @@ SHAPES = {
     "github fine-grained": "github_pat_" + "a1_B" * 12,
     "hugging face": "hf_" + "aB" * 17,
     "openai": "sk-" + "aB3" * 16,
-    "openai project": "sk-proj-" + "aB3_" * 12,
+    "openai project": "sk-proj-" + "aB3dE6gH9kL2mN5" * 4 + "-_x",
     "anthropic": "sk-ant-api03-" + "aB3dE6gH9" * 8,
     "slack": "xoxb-" + "1234567890-abcdef",
     "google": "AIza" + "aB3_-" * 7,
@@ -34,8 +89,10 @@ SHAPES = {
 }
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(st.text() | st.sampled_from(["token", "lr", "password", "secrets"]), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.text() | st.sampled_from(["token", "lr", "password", "secrets"]), inner, max_size=4)
+    ),
     max_leaves=15,
 )
 
@@ -87,7 +144,7 @@ def test_only_the_secret_of_a_text_is_replaced(text: str, expected: str) -> None
 
 
 def test_params_lose_their_secrets_and_say_which() -> None:
-    config = {
+    config: dict[str, Any] = {
         "db": {"password": "hunter2", "port": 5432, "url": "mysql://a:b@h/x"},
         "api.key": "abc",
         "hosts": [{"token": "t", "name": "n"}],

@@ -33,7 +33,9 @@ from gitparams.params import (
 )
 from gitparams.values import decode_json, encode_json, printable, same
 
-keys = st.one_of(st.text(), st.sampled_from(["$float", "$$float", "a.b", "", " ", '"', "\\", "[0]", "items", "\n", "\x7f", "é"]))
+keys = st.one_of(
+    st.text(), st.sampled_from(["$float", "$$float", "a.b", "", " ", '"', "\\", "[0]", "items", "\n", "\x7f", "é"])
+)
 scalars = st.none() | st.booleans() | st.integers(-(10**4000), 10**4000) | st.integers() | st.floats() | st.text()
 values = st.recursive(
     scalars, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(keys, inner, max_size=4), max_leaves=20
@@ -56,14 +58,16 @@ def test_the_json_is_valid_and_does_not_depend_on_the_order_of_keys(config: dict
     assert encode_json(dict(reversed(config.items()))) == encode_json(config)
 
 
-@pytest.mark.parametrize("value", [{"$float": "NaN"}, {"$$float": 1}, {"$float": {"$float": 2}}, {"$float": 1, "a": 2}, "$float"])
+@pytest.mark.parametrize(
+    "value", [{"$float": "NaN"}, {"$$float": 1}, {"$float": {"$float": 2}}, {"$float": 1, "a": 2}, "$float"]
+)
 def test_params_that_look_like_a_tag_are_not_taken_for_one(value: Any) -> None:
     assert decode_json(encode_json(value)) == value
 
 
 @pytest.mark.parametrize("text", [b"NaN", b"[Infinity]", b'{"$float": "big"}', b'{"$float": 1}', b"{", b"\xff", b"[" * 100_000])
 def test_what_encode_json_never_wrote_is_refused(text: bytes) -> None:
-    with pytest.raises(ValueError, match=""):
+    with pytest.raises(ValueError, match=r"not JSON|unknown|Expecting|decode|deeply"):
         decode_json(text)
 
 
@@ -210,7 +214,9 @@ def test_a_missing_attribute_names_near_misses() -> None:
 
 
 @pytest.mark.parametrize(
-    "again", [lambda cfg: pickle.loads(pickle.dumps(cfg)), copy.deepcopy, copy.copy, Params.copy], ids=["pickle", "deep", "copy", "method"]
+    "again",
+    [lambda cfg: pickle.loads(pickle.dumps(cfg)), copy.deepcopy, copy.copy, Params.copy],
+    ids=["pickle", "deep", "copy", "method"],
 )
 def test_params_copied_are_still_params(again: Any) -> None:
     cfg = nested({"a": {"b": [1, {"c": None}]}})

@@ -1,0 +1,1 @@
+"""The budgets of gitparams, measured: times and sizes, as ratios to what a user would do instead."""

@@ -1,0 +1,559 @@
+from __future__ import annotations
+
+import json
+import pathlib
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gitparams.capture.files import read_metrics, read_params
+from gitparams.capture.objects import plain
+from gitparams.errors import ParamsFileError, UsageError
+from gitparams.params import Layer, Origin, flatten
+from gitparams.values import same
+
+inf, nan = float("inf"), float("nan")
+PARAMS_HINT = "a mapping from names to values, as in 'lr: 0.1'; '{}' where there are none"
+METRICS_HINT = "a mapping from names to numbers, as in 'acc: 0.93'; '{}' where there are none"
+
+
+@pytest.fixture
+def write(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.chdir(tmp_path)
+
+    def write(name: str, content: str | bytes) -> str:
+        pathlib.Path(name).write_bytes(content if isinstance(content, bytes) else content.encode())
+        return name
+
+    return write
+
+
+def origins(*places: tuple[str, str]) -> dict[str, Origin]:
+    return {path: Origin("file", at) for path, at in places}
+
+
+def test_yaml_is_read_with_the_line_of_every_value(write: Any) -> None:
+    text = """\
+# a comment
+lr: 0.1
+optim:
+  name: adam
+  betas:
+    - 0.9
+    - 0.999
+  "a.b": {}
+note: |
+  two
+  lines
+on: 12:30:00
+"""
+
+    assert read_params(write("a.yaml", text), shown="conf/a.yaml") == Layer(
+        {
+            "lr": 0.1,
+            "optim": {"name": "adam", "betas": [0.9, 0.999], "a.b": {}},
+            "note": "two\nlines\n",
+            "true": 45000,
+        },
+        origins(
+            ("lr", "conf/a.yaml:2"),
+            ("optim.name", "conf/a.yaml:4"),
+            ("optim.betas", "conf/a.yaml:5"),
+            ('optim["a.b"]', "conf/a.yaml:8"),
+            ("note", "conf/a.yaml:9"),
+            ("true", "conf/a.yaml:12"),
+        ),
+    )
+
+
+def test_yaml_is_read_as_the_program_gets_it(write: Any) -> None:
+    text = "a: 1e-3\nb: 017\nc: yes\nd: 2026-11-23\ne: ~\nf: .inf\ng: '1'\nh: 1_000\n"
+    text += "i: !!str 5\nj: !!binary aGk=\nk: =\nl:\n1: x\nm: ! 5\n"
+
+    values = read_params(write("a.yml", text)).values
+
+    assert same(
+        dict(values),
+        {
+            "a": "1e-3",
+            "b": 15,
+            "c": True,
+            "d": "2026-11-23",
+            "e": None,
+            "f": inf,
+            "g": "1",
+            "h": 1000,
+            "i": "5",
+            "j": "hi",
+            "k": "=",
+            "l": None,
+            "1": "x",
+            "m": 5,
+        },
+    )
+
+
+def test_exact_floats_read_floats_as_yaml_1_2_and_nothing_else(write: Any) -> None:
+    text = "a: 1e-3\nb: 017\nc: yes\nd: 1.5e3\ne: -2E+4\nf: 089\ng: 1e5x\nh: .5\ni: 12:30\n"
+
+    values = read_params(write("a.yaml", text), exact_floats=True).values
+
+    assert same(
+        dict(values),
+        {"a": 0.001, "b": 15, "c": True, "d": 1500.0, "e": -20000.0, "f": "089", "g": "1e5x", "h": 0.5, "i": 750},
+    )
+
+
+def test_yaml_anchors_and_merges_work(write: Any) -> None:
+    text = """\
+base: &base
+  lr: 0.1
+  deep: {x: 1}
+more: &more {lr: 0.5, seed: 1}
+copy: *base
+one:
+  <<: *base
+  lr: 0.2
+two:
+  <<: [*base, *more]
+list: [*base, &n 3, *n]
+"""
+
+    assert read_params(write("a.yaml", text)) == Layer(
+        {
+            "base": {"lr": 0.1, "deep": {"x": 1}},
+            "more": {"lr": 0.5, "seed": 1},
+            "copy": {"lr": 0.1, "deep": {"x": 1}},
+            "one": {"lr": 0.2, "deep": {"x": 1}},
+            "two": {"lr": 0.1, "seed": 1, "deep": {"x": 1}},
+            "list": [{"lr": 0.1, "deep": {"x": 1}}, 3, 3],
+        },
+        origins(
+            ("base.lr", "a.yaml:2"),
+            ("base.deep.x", "a.yaml:3"),
+            ("more.lr", "a.yaml:4"),
+            ("more.seed", "a.yaml:4"),
+            ("copy.lr", "a.yaml:2"),
+            ("copy.deep.x", "a.yaml:3"),
+            ("one.lr", "a.yaml:8"),
+            ("one.deep.x", "a.yaml:3"),
+            ("two.lr", "a.yaml:2"),
+            ("two.seed", "a.yaml:4"),
+            ("two.deep.x", "a.yaml:3"),
+            ("list", "a.yaml:11"),
+        ),
+    )
+
+
+def test_a_merged_key_of_another_type_is_overridden(write: Any) -> None:
+    assert read_params(write("a.yaml", "a: &a {1: x}\nb:\n  <<: *a\n  1: y\n")).values == {"a": {"1": "x"}, "b": {"1": "y"}}
+
+
+def test_aliases_do_not_share_what_they_stand_for(write: Any) -> None:
+    values = read_params(write("a.yaml", "a: &a {x: [1]}\nb: *a\n")).values
+
+    assert values["a"] is not values["b"]
+    assert values["a"]["x"] is not values["b"]["x"]  # type: ignore[call-overload, index]
+
+
+def test_the_collections_of_yaml_are_lists(write: Any) -> None:
+    text = "s: !!set {b, a}\no: !!omap [a: 1, b: 2]\np: !!pairs [a: 1, a: 2]\n"
+
+    assert read_params(write("a.yaml", text)).values == {"s": ["a", "b"], "o": [["a", 1], ["b", 2]], "p": [["a", 1], ["a", 2]]}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: 1\nb: [1, 2\n", "a.yaml:3:1: it is not YAML: did not find expected ',' or ']'."),
+        ("a: b: c\n", "a.yaml:1:5: it is not YAML: mapping values are not allowed in this context."),
+        ("a:\n\tb: 1\n", "a.yaml:2:1: it is not YAML: found character that cannot start any token."),
+        ("a: *x\n", "a.yaml:1:4: the alias *x stands for nothing: there is no &x before it."),
+        ("a: &x [*x]\n", "a.yaml:1:8: the alias *x is inside of what it stands for."),
+        ("a: &x\n  <<: *x\n", "a.yaml:2:7: the alias *x is inside of what it stands for."),
+        ("seed: 1\noptim:\n  lr: 1\nlr: 1\nmore: 1\nlr: 2\n", "a.yaml:6: key 'lr' is written twice, first on line 4."),
+        ("1: a\n1.0: b\n", "a.yaml:2: key '1.0' is written twice, first on line 1."),
+        (
+            "a: !!python/object/apply:os.system [ls]\n",
+            "a.yaml:1:4: the tag !!python/object/apply:os.system cannot be read: params are plain YAML.",
+        ),
+        ("a: !!int ''\n", "a.yaml:1:4: '' cannot be read as int."),
+        ("a: !!timestamp now\n", "a.yaml:1:4: 'now' cannot be read as timestamp."),
+        ("a: !foo 3\n", "a.yaml:1:4: the tag !foo cannot be read: params are plain YAML."),
+        ("a: !foo {b: 1}\n", "a.yaml:1:4: the tag !foo cannot be read: params are plain YAML."),
+        ("a: 1\n---\nb: 2\n", "a.yaml:2:1: a second YAML document begins; only one can be read."),
+        ("? [1, 2]\n: 3\n", "a.yaml:1:3: a list or mapping cannot be a key."),
+        ("a: &a [1]\n? *a\n: 3\n", "a.yaml:2:3: a list or mapping cannot be a key."),
+        ("a:\n  <<: 3\n", "a.yaml:2: '<<' merges a mapping or a list of mappings, nothing else."),
+        ("a: 2026-13-45\n", "a.yaml:1:4: '2026-13-45' cannot be read as timestamp."),
+        ("a: " + "9" * 5000 + "\n", "a.yaml:1:4: '" + "9" * 40 + "…' cannot be read as int."),
+        ("a: 1\nb: \x07\n", "a.yaml:2:4: it is not YAML: character U+0007 is not allowed."),
+        ("a: " + "[" * 100_000, "a.yaml:1:103: it is nested deeper than 100 levels."),
+        ("o: !!omap [1]\n", "a.yaml:1:4: !!omap is a list of mappings with one key each."),
+    ],
+)
+def test_yaml_that_cannot_be_used_is_answered_with_its_place(write: Any, text: str, message: str) -> None:
+    with pytest.raises(ParamsFileError) as caught:
+        read_params(write("a.yaml", text))
+
+    assert str(caught.value) == message
+
+
+def test_a_tab_in_yaml_is_pointed_out(write: Any) -> None:
+    with pytest.raises(ParamsFileError) as caught:
+        read_params(write("a.yaml", "a:\n\tb: 1\n"))
+
+    assert (caught.value.hint, caught.value.line, caught.value.column) == (
+        "YAML indents with spaces, and this line has a tab",
+        2,
+        1,
+    )
+
+
+def test_a_bomb_of_aliases_is_refused(write: Any) -> None:
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 10)]
+
+    with pytest.raises(ParamsFileError) as caught:
+        read_params(write("a.yaml", "\n".join(lines)))
+
+    assert str(caught.value) == "a.yaml:6: its aliases stand for more than 1,000,000 values."
+
+
+def test_json_is_read_with_the_line_of_every_value(write: Any) -> None:
+    text = """\
+{
+  "lr": 1e-3, "a.b": {},
+  "optim": {
+    "betas": [0.9, {"x": "}, {"}],
+    "q\\"\\u00e9": "a\\\\"
+  },
+  "inf": Infinity, "nan": NaN
+}
+"""
+    layer = read_params(write("a.json", text))
+
+    assert same(
+        dict(layer.values),
+        {"lr": 0.001, "a.b": {}, "optim": {"betas": [0.9, {"x": "}, {"}], 'q"é': "a\\"}, "inf": inf, "nan": nan},
+    )
+    assert layer.origins == origins(
+        ("lr", "a.json:2"),
+        ('["a.b"]', "a.json:2"),
+        ("optim.betas", "a.json:4"),
+        ('optim["q\\"é"]', "a.json:5"),
+        ("inf", "a.json:7"),
+        ("nan", "a.json:7"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"a": 1,\n "b" 2}', "a.json:2:6: it is not JSON: expecting ':' delimiter."),
+        ('{"a": 1', "a.json:1:8: it is not JSON: expecting ',' delimiter."),
+        ('{"a": 1,\n "b": {"a": 1},\n "a": 2}', "a.json:3: key 'a' is written twice, first on line 1."),
+        ('{"x": [1, {"a": 1,\n"\\u0061": 2}]}', "a.json:2: key 'a' is written twice, first on line 1."),
+        ('{"a": ' + "9" * 5000 + "}", "a.json: it holds a number of more than 4300 digits."),
+        ('{"a":\n' + "[" * 200 + "]" * 200 + "}", "a.json:2: it is nested deeper than 100 levels."),
+        ("[" * 100_000, "a.json: it is nested deeper than 100 levels."),
+    ],
+)
+def test_json_that_cannot_be_used_is_answered_with_its_place(write: Any, text: str, message: str) -> None:
+    with pytest.raises(ParamsFileError) as caught:
+        read_params(write("a.json", text))
+
+    assert str(caught.value) == message
+
+
+def test_toml_is_read(write: Any) -> None:
+    text = "lr = 1e-3\nday = 2026-11-23\nat = 12:30:00\n[optim]\nbetas = [0.9, 0.999]\nsub = {x = inf}\n"
+
+    assert read_params(write("a.toml", text)) == Layer(
+        {
+            "lr": 0.001,
+            "day": "2026-11-23",
+            "at": "12:30:00",
+            "optim": {"betas": [0.9, 0.999], "sub": {"x": inf}},
+        },
+        origins(("lr", "a.toml"), ("day", "a.toml"), ("at", "a.toml"), ("optim.betas", "a.toml"), ("optim.sub.x", "a.toml")),
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a = 1\nb 2\n", "a.toml:2:3: it is not TOML: expected '=' after a key in a key/value pair."),
+        ("a = 1\na = 2\n", "a.toml:2:6: it is not TOML: cannot overwrite a value."),
+        ("a = [1,", "a.toml:1: it is not TOML: invalid value."),
+        ("a = " + "9" * 5000, "a.toml: it holds a number of more than 4300 digits."),
+        ("# nothing\n", "a.toml: the file holds no params."),
+    ],
+)
+def test_toml_that_cannot_be_used_is_answered_with_its_place(write: Any, text: str, message: str) -> None:
+    with pytest.raises(ParamsFileError) as caught:
+        read_params(write("a.toml", text))
+
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("suffix", ["ini", "cfg", "conf", "INI"])
+def test_ini_is_read_with_typed_values_and_its_defaults_once(write: Any, suffix: str) -> None:
+    text = "[DEFAULT]\nSeed = 017\n[Optim]\nLR: 1e-3\nname = adam %(x)s\nuse = yes\nempty =\n[a.b]\nx = true\n"
+
+    assert read_params(write(f"a.{suffix}", text)) == Layer(
+        {"Seed": 17, "Optim": {"LR": 0.001, "name": "adam %(x)s", "use": "yes", "empty": ""}, "a.b": {"x": True}},
+        origins(
+            ("Seed", f"a.{suffix}"),
+            ("Optim.LR", f"a.{suffix}"),
+            ("Optim.name", f"a.{suffix}"),
+            ("Optim.use", f"a.{suffix}"),
+            ("Optim.empty", f"a.{suffix}"),
+            ('["a.b"].x', f"a.{suffix}"),
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("# c\nlr = 1\n", "a.ini:2: it is not INI: there is no [section] before this line."),
+        ("[a]\nx = 1\n[a]\n", "a.ini:3: section [a] is written twice."),
+        ("[a]\nx = 1\nX = 1\nx = 2\n", "a.ini:4: key 'x' is written twice in [a]."),
+        ("[a]\nx\n", "a.ini:2: it is not INI: the line has no '=' or ':'."),
+        ("[DEFAULT]\na = 1\n[a]\nb = 1\n", "a.ini: 'a' is a key of [DEFAULT] and a section."),
+        ("; nothing\n", "a.ini: the file holds no params."),
+    ],
+)
+def test_ini_that_cannot_be_used_is_answered_with_its_place(write: Any, text: str, message: str) -> None:
+    with pytest.raises(ParamsFileError) as caught:
+        read_params(write("a.ini", text))
+
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("name", ["a.yaml", "a.json", "a.toml", "a.ini", "a.csv"])
+@pytest.mark.parametrize("content", [b"", b" \n\n", b"\xef\xbb\xbf"])
+def test_an_empty_file_holds_nothing(write: Any, name: str, content: bytes) -> None:
+    with pytest.raises(ParamsFileError) as caught:
+        read_metrics(write(name, content))
+
+    assert (str(caught.value), caught.value.hint) == (f"{name}: the file holds no metrics.", METRICS_HINT)
+
+
+@pytest.mark.parametrize("text", ["# only a comment\n", "---\n", "~\n"])
+def test_yaml_without_a_value_holds_no_params(write: Any, text: str) -> None:
+    with pytest.raises(ParamsFileError) as caught:
+        read_params(write("a.yaml", text))
+
+    assert (str(caught.value), caught.value.hint) == ("a.yaml: the file holds no params.", PARAMS_HINT)
+
+
+@pytest.mark.parametrize(("name", "text"), [("a.yaml", "{}"), ("a.json", "{}")])
+def test_an_empty_mapping_is_a_mapping(write: Any, name: str, text: str) -> None:
+    assert read_params(write(name, text)) == Layer({}, {})
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "kind"),
+    [
+        ("a.yaml", "- 1\n", "a list"),
+        ("a.yaml", "just words\n", "a text"),
+        ("a.yaml", "3\n", "a number"),
+        ("a.json", "[1]", "a list"),
+        ("a.json", "null", "null"),
+        ("a.json", "true", "true or false"),
+    ],
+)
+def test_the_top_level_must_be_a_mapping(write: Any, name: str, text: str, kind: str) -> None:
+    with pytest.raises(ParamsFileError) as caught:
+        read_params(write(name, text))
+
+    assert (str(caught.value), caught.value.hint) == (f"{name}: the file holds {kind}, not a mapping of params.", PARAMS_HINT)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("a.yaml", "a: 1\n"), ("a.json", '{"a": 1}'), ("a.toml", "a = 1\n"), ("a.ini", "[DEFAULT]\na = 1\n")]
+)
+def test_a_byte_order_mark_is_ignored(write: Any, name: str, text: str) -> None:
+    assert read_params(write(name, b"\xef\xbb\xbf" + text.encode())).values == {"a": 1}
+
+
+@pytest.mark.parametrize("name", ["a.yaml", "a.json", "a.toml", "a.ini", "a.csv"])
+def test_a_file_that_is_not_utf_8_is_answered_with_the_byte(write: Any, name: str) -> None:
+    with pytest.raises(ParamsFileError) as caught:
+        read_metrics(write(name, b"a: 1\nb: caf\xe9\n"))
+
+    assert (str(caught.value), caught.value.hint) == (
+        f"{name}:2: it is not UTF-8: byte 0xe9 at offset 11.",
+        "save it as UTF-8",
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "problem"),
+    [
+        ("none.yaml", "there is no such file."),
+        ("folder.yaml", "it is a folder, not a file."),
+        ("file.yaml/x.yaml", "it cannot be read: not a directory."),
+        ("x" * 300 + ".yaml", "it cannot be read: file name too long."),
+        ("a\0.yaml", "it cannot be read: embedded null byte."),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_one_sentence(write: Any, path: str, problem: str) -> None:
+    write("file.yaml", "a: 1")
+    pathlib.Path("folder.yaml").mkdir()
+
+    with pytest.raises(ParamsFileError) as caught:
+        read_params(path, shown="conf/x.yaml")
+
+    assert str(caught.value) == f"conf/x.yaml: {problem}"
+
+
+def test_a_file_without_permission_is_one_sentence(write: Any) -> None:
+    path = pathlib.Path(write("a.yaml", "a: 1"))
+    path.chmod(0)
+    try:
+        path.read_bytes()
+    except PermissionError:
+        pass
+    else:
+        pytest.skip("root reads everything")
+
+    with pytest.raises(ParamsFileError) as caught:
+        read_params(path)
+
+    assert str(caught.value) == "a.yaml: it cannot be read: permission denied."
+
+
+def test_an_unknown_ending_lists_the_known_ones(write: Any) -> None:
+    with pytest.raises(UsageError) as params:
+        read_params(write("a.txt", "a: 1"))
+    with pytest.raises(UsageError) as metrics:
+        read_metrics(write("metrics", "a: 1"))
+
+    assert str(params.value) == (
+        "a.txt: a file of params ends in .yaml, .yml, .json, .toml, .ini, .cfg or .conf; this one ends in .txt."
+    )
+    assert str(metrics.value) == (
+        "metrics: a file of metrics ends in .yaml, .yml, .json, .toml, .ini, .cfg, .conf, .csv or .tsv; this one has no ending."
+    )
+
+
+def test_metrics_are_numbers_and_the_rest_is_named(write: Any) -> None:
+    text = '{"val": {"acc": 0.9, "ok": true, "a.b": 3}, "loss": "nan", "lr": "1e-3",'
+    text += '"best": "yes", "x": null, "l": [1], "t": "true"}'
+
+    metrics, left_out = read_metrics(write("m.json", text))
+
+    assert same(dict(metrics), {"val.acc": 0.9, "val.ok": True, 'val["a.b"]': 3, "loss": nan, "lr": 0.001})
+    assert left_out == ("best", "x", "l", "t")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("m.yaml", "loss: 1e-3\nn: 3\n"), ("m.toml", "loss = 1e-3\nn = 3\n"), ("m.ini", "[DEFAULT]\nloss = 1e-3\nn = 3\n")],
+)
+def test_metrics_are_read_from_every_kind_of_file(write: Any, name: str, text: str) -> None:
+    assert read_metrics(write(name, text)) == ({"loss": 0.001, "n": 3}, ())
+
+
+@pytest.mark.parametrize(("name", "mark"), [("m.csv", ","), ("m.tsv", "\t"), ("m.CSV", ",")])
+def test_the_last_row_of_a_table_counts(write: Any, name: str, mark: str) -> None:
+    rows = [
+        ["", "epoch", "val.loss", "best", "note", "gap"],
+        ["0", "0", "0.9", "False", "x", "1"],
+        ["1", " 1 ", "-inf", "True", '"a\nb"', ""],
+    ]
+
+    metrics, left_out = read_metrics(write(name, "\r\n".join(mark.join(row) for row in rows) + "\r\n\r\n"), shown="shown")
+
+    assert same(dict(metrics), {"epoch": 1, "val.loss": -inf, "best": True})
+    assert left_out == ("note", "gap")
+
+
+def test_a_short_last_row_leaves_the_rest_out(write: Any) -> None:
+    assert read_metrics(write("m.csv", "a,b\n1,2\n3")) == ({"a": 3}, ("b",))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a,b\n", "m.csv: the table holds no row of metrics, only its header."),
+        ("1,2\n3,4\n", "m.csv:1: the first row holds numbers, not the names of metrics."),
+        ("a,a\n3,4\n", "m.csv:1: column 'a' is there twice."),
+        ("a,b\n1,2,3\n", "m.csv: the last row has 3 cells, the header 2."),
+        ('a,b\n1,"2', "m.csv:2: it is not a table: unexpected end of data."),
+    ],
+)
+def test_a_table_that_cannot_be_used_is_answered_with_its_place(write: Any, text: str, message: str) -> None:
+    with pytest.raises(ParamsFileError) as caught:
+        read_metrics(write("m.csv", text))
+
+    assert str(caught.value) == message
+
+
+flat = st.dictionaries(
+    st.text(),
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.lists(st.integers() | st.text(), max_size=3),
+    max_size=5,
+)
+
+
+@given(flat)
+def test_yaml_reads_back_what_pyyaml_dumped(tmp_path_factory: pytest.TempPathFactory, config: dict[str, Any]) -> None:
+    path = tmp_path_factory.mktemp("yaml") / "a.yaml"
+    path.write_text(yaml.safe_dump(config), encoding="utf-8")
+
+    layer = read_params(path)
+
+    assert same(dict(layer.values), config)
+    assert layer.origins.keys() == flatten(config).keys()
+
+
+# without "!": PyYAML's two parsers read it differently
+@given(st.text("abe01.-: \n[]{},'\"#&*<?|>~", max_size=40))
+def test_yaml_is_what_safe_load_reads_or_a_sentence(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
+    path = tmp_path_factory.mktemp("yaml") / "a.yaml"
+    path.write_text(f"a: {text}\n")
+
+    try:
+        values = read_params(path).values
+    except ParamsFileError:
+        return
+
+    try:
+        loaded = yaml.load(path.read_text(), Loader=yaml.CSafeLoader)
+    except (yaml.composer.ComposerError, yaml.constructor.ConstructorError) as error:
+        # read here although PyYAML refuses it: an anchor that is set again, and a value that is a lone "<<"
+        assert "found duplicate anchor" in str(error) or "tag:yaml.org,2002:merge" in str(error)
+    else:
+        assert same(dict(values), plain(loaded))
+
+
+@pytest.mark.parametrize("name", ["a.yaml", "a.json", "a.toml", "a.ini", "a.csv"])
+@given(st.binary() | st.text("a1.-:=\n[]{},'\"#", max_size=40).map(str.encode))
+def test_any_bytes_are_metrics_or_a_sentence(tmp_path_factory: pytest.TempPathFactory, name: str, content: bytes) -> None:
+    path = tmp_path_factory.mktemp("any") / name
+    path.write_bytes(content)
+
+    try:
+        metrics, _ = read_metrics(path, shown="shown")
+    except ParamsFileError as error:
+        assert str(error).startswith("shown:")
+    else:
+        assert all(isinstance(number, (int, float)) for number in metrics.values())
+
+
+@given(st.recursive(flat, lambda inner: st.dictionaries(st.text(), inner, max_size=3), max_leaves=5))
+def test_json_reads_back_what_python_dumped(tmp_path_factory: pytest.TempPathFactory, config: dict[str, Any]) -> None:
+    path = tmp_path_factory.mktemp("json") / "a.json"
+    path.write_text(json.dumps(config, indent=1))
+
+    layer = read_params(path)
+
+    assert same(dict(layer.values), config)
+    assert all(origin.at != str(path) for origin in layer.origins.values())

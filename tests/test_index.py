@@ -1,0 +1,221 @@
+"""The index: a mirror that is made anew whenever there is doubt, and never an error."""
+
+import json
+import math
+import sqlite3
+import subprocess
+import sys
+import threading
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from world import git, read_only, unprivileged
+
+from gitparams.index import Filter, decode_flat, flat_document, flat_key
+from gitparams.ledger import REF
+from gitparams.params import flatten, layer
+from gitparams.repository import Beginning, Repository
+from gitparams.values import same
+
+
+def record(params, metrics=None, **fields):
+    with Repository.find() as repository:
+        return repository.record(Beginning(layer(params, "code"), **fields), metrics or {})
+
+
+def rates(which=Filter(), **how):
+    with Repository.find() as repository:
+        return [run.params["lr"] for run in repository.runs(which, **how)]
+
+
+def index_file(repo):
+    return repo / ".git/gitparams/index.db"
+
+
+def test_runs_come_newest_first_and_reverse_turns_what_the_limit_cut(repo):
+    for rate in (1, 2, 3):
+        record({"lr": rate})
+    assert rates() == [3, 2, 1]
+    assert rates(limit=2) == [3, 2]
+    assert rates(limit=2, reverse=True) == [2, 3]
+
+
+def test_what_the_index_gives_is_what_was_recorded(repo):
+    odd = {
+        "a.b": {"c d": 1, '"': None},
+        "é": [1, {"x": math.inf}],
+        "empty": {},
+        "big": 2**70,
+        "nan": math.nan,
+        "inf": -math.inf,
+        "": True,
+    }
+    run = record(odd, {"acc": 0.5, "test.acc": 1, "loss": math.nan})
+    with Repository.find() as repository:
+        found = repository.run(run.id)
+    assert same(dict(found.params), dict(run.params)) and same(dict(found.metrics), dict(run.metrics))
+
+
+@pytest.mark.parametrize("how", ["missing", "empty", "garbage", "truncated", "other version", "table gone"])
+def test_a_doubtful_index_is_made_anew_without_a_word(repo, how):
+    for rate in (1, 2):
+        record({"lr": rate})
+    path = index_file(repo)
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    data = path.read_bytes()
+    for extra in path.parent.glob("index.db-*"):
+        extra.unlink()
+    if how == "missing":
+        path.unlink()
+    elif how in ("empty", "garbage", "truncated"):
+        path.write_bytes({"empty": b"", "garbage": b"no database" * 500, "truncated": data[: len(data) // 2]}[how])
+    else:
+        with sqlite3.connect(path) as connection:
+            connection.execute("PRAGMA user_version = 99" if how == "other version" else "DROP TABLE runs")
+    with Repository.find() as repository:
+        assert [run.params["lr"] for run in repository.runs()] == [2, 1]
+        assert repository.notes == []
+
+
+def test_entries_that_others_append_are_picked_up(repo):
+    record({"lr": 1})
+    with Repository.find() as repository:
+        subprocess.run([sys.executable, "-c", "import gitparams; gitparams.record({'lr': 2})"], check=True)
+        repository.refresh()
+        assert [run.params["lr"] for run in repository.runs()] == [2, 1]
+
+
+def test_a_ledger_that_was_rewritten_is_read_anew(repo):
+    record({"lr": 1})
+    record({"lr": 2})
+    # The newest entry purged: its neighbours hang together without it, and a purge entry says so.
+    purge = git("commit-tree", f"{REF}~1^{{tree}}", "-p", f"{REF}~1", "-m", "purge\n\nRun-Event: purge")
+    git("update-ref", REF, purge)
+    git("reflog", "expire", "--expire=now", "--all")
+    git("gc", "--prune=now", "--quiet")
+    assert rates() == [1]
+
+
+def test_readers_work_while_a_writer_writes(repo):
+    record({"lr": 0})
+    stop = threading.Event()
+    problems = []
+
+    def read():
+        while not stop.is_set():
+            try:
+                rates()
+            except Exception as error:
+                problems.append(error)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    subprocess.run([sys.executable, "-c", "import gitparams\nfor i in range(30): gitparams.record({'lr': i})"], check=True)
+    stop.set()
+    reader.join()
+    assert problems == [] and len(rates()) == 31
+
+
+def test_a_reader_does_not_wait_for_a_process_that_holds_the_index(repo, monkeypatch):
+    record({"lr": 1})
+    monkeypatch.setattr("gitparams.index._BUSY_SECONDS", 0.1)
+    holder = sqlite3.connect(index_file(repo), isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import gitparams.index as i; i._BUSY_SECONDS = 0.1; import gitparams; gitparams.record({'lr': 2})",
+        ],
+        check=True,
+    )
+    assert rates() == [1]
+    holder.close()
+    assert rates() == [2, 1]
+
+
+def test_in_a_read_only_repository_the_runs_are_still_listed(repo):
+    record({"lr": 1})
+    program = "import gitparams; print([run.params['lr'] for run in gitparams.runs()])"
+    with read_only(repo / ".git"):
+        done = unprivileged(sys.executable, "-c", program)
+    assert (done.stdout.strip(), done.stderr) == ("[1]", "")
+
+
+def test_an_unreadable_entry_is_listed_as_broken_and_the_rest_as_ever(repo):
+    record({"lr": 1})
+    tip = git("rev-parse", REF)
+    tree = git("mktree", stdin=f"100644 blob {git('hash-object', '-w', '--stdin', stdin='not json')}\trun.json\n")
+    message = "record kkkkllll: x\n\nRun-Id: kkkkllllmmmmnnnn\nRun-Status: completed\nRun-Event: record"
+    git("update-ref", REF, git("commit-tree", tree, "-p", tip, "-m", message), tip)
+    record({"lr": 2})
+    with Repository.find() as repository:
+        listed = [getattr(run, "reason", None) or run.params["lr"] for run in repository.runs()]
+    assert sorted(map(str, listed)) == ["1", "2", "run.json is not JSON: Expecting value: line 1 column 1 (char 0)."]
+
+
+def test_keys_keep_only_the_runs_where_one_of_them_changed(repo):
+    for rate, seed in ((1, 0), (1, 1), (2, 1), (2, 1), (2.0, 1), (2.0, 2)):
+        record({"lr": rate, "seed": seed, "a.b": seed})
+    assert rates(Filter(changed=("lr",))) == [2.0, 2]
+    assert rates(Filter(changed=("seed", "lr"))) == [2.0, 2.0, 2, 1]
+    assert rates(Filter(changed=('["a.b"]',))) == [2.0, 1]
+    assert rates(Filter(changed=("nothing",))) == []
+
+
+def test_best_asks_only_completed_runs_and_numbers(repo):
+    with Repository.find() as repository:
+        for rate, acc in ((1, 0.5), (2, math.nan), (3, 0.9), (4, math.inf), (5, True)):
+            repository.record(Beginning(layer({"lr": rate}, "code")), {"acc": acc, "loss": 1 / rate})
+        assert repository.run("best:-acc").params["lr"] == 1
+        assert repository.run("best:acc").params["lr"] == 4
+        assert repository.run("best:loss").params["lr"] == 5
+
+
+def test_a_filter_on_a_key_uses_an_index_that_was_made_on_demand(repo):
+    with Repository.find() as repository:
+        repository.record(Beginning(layer({"lr": 1}, "code")), {"acc": 0.5})
+        key = repository.index.key_sql("metrics", ("acc",))
+        plan = repository.index.connection.execute(
+            f"EXPLAIN QUERY PLAN SELECT id FROM runs WHERE {key} > 0.1 AND {key} < ''"
+        ).fetchall()
+    assert "USING INDEX key_metrics_acc" in plan[0][-1]
+
+
+keys = st.text(st.characters(codec="utf-8"), max_size=8)
+leaves = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=8)
+    | st.lists(st.integers() | st.floats(), max_size=3)
+)
+mappings = st.recursive(
+    st.dictionaries(keys, leaves, max_size=4), lambda inner: st.dictionaries(keys, inner | leaves, max_size=4), max_leaves=12
+)
+
+
+@given(mappings)
+def test_a_flat_document_holds_every_leaf_exactly(mapping):
+    from gitparams.index import _unflat
+
+    text = flat_document(mapping)
+    assert same(flatten(dict(_unflat(decode_flat(text)))), flatten(mapping))
+    assert sqlite3.connect(":memory:").execute("SELECT json_valid(?)", (text,)).fetchone() == (1,)
+
+
+@given(st.lists(keys, min_size=1, max_size=3), st.floats(allow_nan=False))
+def test_sql_finds_any_key_by_its_literal_path(path, number):
+    mapping = number
+    for key in reversed(path):
+        mapping = {key: mapping}
+    sql = f"""SELECT json_extract(?, '$."{flat_key(path)}"')"""
+    found = sqlite3.connect(":memory:").execute(sql, (flat_document(mapping),)).fetchone()[0]
+    assert found == pytest.approx(number, rel=1e-15) or found == number
+
+
+def test_json_true_one_and_text_are_told_apart(repo):
+    assert json.loads(flat_document({"a": True, "b": 1, "c": "1", "d": None})) == {"a": "b1", "b": 1, "c": "s1", "d": "n"}
