@@ -16,15 +16,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO
 
 from benchmarks.configs import Sweep
-
-if TYPE_CHECKING:
-    from gitparams.git import Git, TreeEntry
-    from gitparams.model import CodeState, Event, Oid, Run, RunId
-
-    _Compared = tuple[RunId, float]
+from gitparams.entry import FORMAT, author_line, details_files, message, run_files, tree_objects
+from gitparams.git import Git, TreeEntry, parse_tree
+from gitparams.model import CodeState, Details, Event, EventKind, Oid, Run, RunId, Status
+from gitparams.params import layer, nested
 
 SEED = 20261
 _EPOCH = datetime(2025, 1, 1, 9, tzinfo=timezone(timedelta(hours=1)))
@@ -33,6 +31,7 @@ _TAGS = ("baseline", "keep", "paper", "sweep-3")
 _PEOPLE = ("Ada <ada@example.org>", "Ada <ada@example.org>", "Grace <grace@example.org>")
 _CODE_COMMITS = 20
 _REF = "refs/gitparams/runs"
+_Compared = tuple[RunId, float]
 
 
 def ledger_of(runs: int, cache: Path, seed: int = SEED, say: Callable[[str], None] = lambda text: None) -> Path:
@@ -52,7 +51,6 @@ def ledger_of(runs: int, cache: Path, seed: int = SEED, say: Callable[[str], Non
 
 def generate(folder: Path, runs: int, seed: int = SEED) -> None:
     """Make a repository in an empty folder: a little code, and a ledger of `runs` runs, packed as a server packs it."""
-    from gitparams.git import Git
 
     _git(folder, "init", "-q", "-b", "main")
     _git(folder, "config", "user.name", "Bench")
@@ -77,10 +75,6 @@ def generate(folder: Path, runs: int, seed: int = SEED) -> None:
 
 def _written(git: Git, runs: int, seed: int, codes: list[CodeState]) -> Iterator[_Written]:
     """Yield the entries of all runs, oldest first: a start and a finish each."""
-    from gitparams.entry import details_files
-    from gitparams.model import Details
-    from gitparams.params import layer
-
     sweep = Sweep(seed)
     # Where the params came from is the same in every run, as in a program that declares them in its code.
     origins = details_files(Details(origins=layer(sweep.params(), "code").origins))
@@ -92,9 +86,6 @@ def _written(git: Git, runs: int, seed: int, codes: list[CodeState]) -> Iterator
 
 def _run(sweep: Sweep, number: int, code: CodeState) -> tuple[Run, datetime, tuple[str, str]]:
     """Return a run as it ended, its end's time, and the nonces of its two events."""
-    from gitparams.model import Run, RunId, Status
-    from gitparams.params import nested
-
     some = sweep.random
     identity = RunId("".join(some.choices("klmnopqrstuvwxyz", k=16)))
     started = _EPOCH + timedelta(minutes=5 * number, microseconds=some.randrange(10**6))
@@ -129,9 +120,6 @@ def _entries_of(
     origins: dict[str, bytes],
     before: dict[str, _Compared],
 ) -> Iterator[_Written]:
-    from gitparams.entry import run_files
-    from gitparams.model import Event, EventKind, Status
-
     begun = replace(run, status=Status.RUNNING, finished=None, exit_code=None, metrics={})
     compared = before.get(run.experiment)
     start, finish = Event(EventKind.START, run.started, nonces[0]), Event(EventKind.FINISH, ended, nonces[1])
@@ -163,8 +151,6 @@ class _Written:
         compared: _Compared | None,
     ) -> _Written:
         """Return the entry of an event; the tree is computed as gitparams does, since the next entry of the run names it."""
-        from gitparams.entry import author_line, message, tree_objects
-        from gitparams.git import parse_tree
 
         tree, blobs = tree_objects(git, files, {}, run.code.tree)
         subject = f"{event.kind} {run.short_id}: {_subject(run, compared)}"
@@ -213,8 +199,6 @@ def _write_code(stream: IO[bytes]) -> None:
 
 
 def _codes(git: Git) -> list[CodeState]:
-    from gitparams.model import CodeState, Oid
-
     states = []
     for line in git.text("log", "--reverse", "--format=%H %T", "main").split("\n"):
         commit, tree = line.split()
@@ -236,8 +220,6 @@ def _fast_import(folder: Path) -> subprocess.Popen[bytes]:
 
 def _digest() -> str:
     """Return what names this way of generating: another source or format, another ledger."""
-    from gitparams.entry import FORMAT
-
     sources = b"".join(Path(__file__).with_name(name).read_bytes() for name in ("generate.py", "configs.py"))
     return hashlib.sha256(sources + str(FORMAT).encode()).hexdigest()[:8]
 

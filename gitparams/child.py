@@ -165,7 +165,7 @@ def _passing_on(process: subprocess.Popen[bytes], streams: _Streams) -> Iterator
     def resize(number: int, frame: FrameType | None) -> None:
         streams.resize()
 
-    chosen = {number: pass_on for number in _SIGNALS} | {signal.SIGWINCH: resize}
+    chosen = dict.fromkeys(_SIGNALS, pass_on) | {signal.SIGWINCH: resize}
     # What was ignored when we were started (nohup, a shell's background job) stays ignored, for the program too.
     before = {
         number: signal.signal(number, handler)

@@ -212,7 +212,7 @@ def _caller() -> str:
 
 def _ours(opened: Sequence[tuple[Journal, Run]]) -> list[Journal]:
     """Return the runs of this host with the same caller and job id; failing that with the same caller, then the same job id."""
-    from gitparams.repository import job_of_scheduler, host
+    from gitparams.repository import host, job_of_scheduler
 
     caller, job = _caller(), job_of_scheduler().get("job")
     here = [(journal, run.environment) for journal, run in opened if run.host == host()]

@@ -12,7 +12,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from gitparams.errors import FormatError, GitParamsError
 from gitparams.git import Git
 from gitparams.ledger import Appended, Ledger
 from gitparams.merge import Version, heads, merged
-from gitparams.model import Oid, Run, RunId, Status
+from gitparams.model import Oid, Run, RunId
 from gitparams.params import nested, path_keys
 from gitparams.values import Value, decode_json, encode_json
 
@@ -105,7 +105,7 @@ class Index:
 
     @classmethod
     def open(cls, git: Git, ledger: Ledger, progress: Progress | None = None) -> Index:
-        """Open the index, making it anew when it is missing, damaged or of another version; in memory when nothing can be written."""
+        """Open the index; made anew when missing, damaged or of another version, in memory when nothing can be written."""
         path = ledger.folder / "index.db"
         try:
             connection = _connect(path)
@@ -546,7 +546,7 @@ def _broken_row(run: RunId, trees: Sequence[Oid], author: str, reason: str) -> t
 def _run_of(row: Sequence[Any]) -> Run | BrokenRun:
     identity, started, author, broken, document, params, metrics = row
     if broken is not None:
-        return BrokenRun(RunId(identity), datetime.fromtimestamp(started, timezone.utc).astimezone(), author, broken)
+        return BrokenRun(RunId(identity), datetime.fromtimestamp(started, UTC).astimezone(), author, broken)
     numbers = {_key_of(key): value for key, value in decode_flat(metrics).items() if isinstance(value, int | float)}
     return read_run(decode_document(document), _unflat(decode_flat(params)), numbers, author)
 

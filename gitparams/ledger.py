@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import subprocess
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -143,16 +142,9 @@ class Ledger:
             yield
 
     def _maintain(self, commit: Oid) -> None:
-        """About once in 500 appends, let git tidy up in the background, as its own commands do."""
+        """About once in 500 appends, let git tidy up as its own commands do; what takes long it does in the background."""
         if int(commit[:8], 16) % APPENDS_A_MAINTENANCE == 0:
-            subprocess.Popen(
-                self.git.command("maintenance", "run", "--auto", "--quiet"),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                env=self.git.environment,
-                start_new_session=True,
-            )
+            self.git.run("maintenance", "run", "--auto", "--quiet", check=False)
 
     # -- remember the tip ---------------------------------------------------------------------------------------------
 

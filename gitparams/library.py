@@ -6,6 +6,7 @@ import atexit
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from gitparams.capture.files import read_params
@@ -68,12 +69,12 @@ class Recording:
     """The repository that `record` writes to, kept open from call to call; another folder or process opens its own."""
 
     def __init__(self) -> None:
-        self._key: tuple[str, int] | None = None
+        self._key: tuple[Path, int] | None = None
         self._repository: Repository | None = None
 
     def repository(self) -> Repository:
         """Return the repository around the present folder."""
-        key = (os.getcwd(), os.getpid())
+        key = (Path.cwd(), os.getpid())
         if self._repository is None or key != self._key:
             if self._repository is not None and self._key is not None and self._key[1] == key[1]:
                 self._repository.close()

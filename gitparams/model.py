@@ -6,7 +6,7 @@ import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import NewType
 
@@ -215,7 +215,7 @@ def new_event(kind: EventKind, time: datetime | None = None) -> Event:
 
 def now() -> datetime:
     """Return the present time with this machine's offset."""
-    return datetime.now(timezone.utc).astimezone()
+    return datetime.now(UTC).astimezone()
 
 
 def checked_name(name: str) -> str:

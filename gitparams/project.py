@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import os
+import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from gitparams.repository import Repository
 from gitparams.settings import FILE
 
-_PARAMS_PLACES = ("params.yaml", "params.yml", "params.json", "params.toml", "config.yaml", "config.yml", "config.json", "config.toml",
-                  "hparams.yaml", "train.yaml", "train.json", "train.toml")  # fmt: skip
+_PARAMS_ENDINGS = ("yaml", "yml", "json", "toml")
+_PARAMS_PLACES = tuple(
+    f"{stem}.{ending}" for stem in ("params", "config", "hparams", "train") for ending in ("yaml", "yml", "json", "toml")
+)
 _PARAMS_FOLDERS = ("conf", "config", "configs")
 _METRICS_PLACES = ("metrics.json", "metrics.yaml", "metrics.toml", "metrics.csv", "results.json", "dvclive/metrics.json")
+_PLAIN_FILE = re.compile(r"[A-Za-z0-9_./-]+")
 _TEMPLATE = """\
 # What gitparams should know of this project. Every line is optional.
 experiment: {experiment}          # the experiment of runs that name none
@@ -62,8 +66,7 @@ def _params_files(top: Path) -> list[str]:
 
 
 def _line(key: str, files: list[str], example: str, why: str) -> str:
-    listed = ", ".join(f'"{file}"' if not file.replace("/", "").replace(".", "").replace("-", "").replace("_", "").isalnum() else file
-                       for file in files or [example])  # fmt: skip
+    listed = ", ".join(file if _PLAIN_FILE.fullmatch(file) else json.dumps(file) for file in files or [example])
     return f"{'' if files else '# '}{key}: [{listed}]   # {why}"
 
 
@@ -81,7 +84,7 @@ def _add_refspecs(repository: Repository) -> Iterator[str]:
         # With the asterisk: an exact refspec fails the user's own fetch while the remote has no ledger.
         refspec = f"+refs/gitparams/runs*:refs/gitparams/remotes/{remote}/runs*"
         if git.run("config", "--get", f"remote.{remote}.mirror", check=False).stdout.strip() == b"true":
-            yield f"{remote} is mirrored here: a plain git fetch replaces the ledger by the remote's, and gitparams joins the two again."
+            yield f"{remote} is a mirror: a plain git fetch replaces the ledger by the remote's; the next command joins both."
         elif refspec in git.text("config", "--get-all", f"remote.{remote}.fetch", check=False).split("\n"):
             yield f"{remote} has the fetch refspec already."
         else:
@@ -91,4 +94,4 @@ def _add_refspecs(repository: Repository) -> Iterator[str]:
 
 def demo_folder() -> Path:
     """Return the folder of the demo's program in the package."""
-    return Path(os.path.dirname(__file__)) / "data" / "demo"
+    return Path(__file__).parent / "data" / "demo"

@@ -284,9 +284,8 @@ def spool(beginning: Beginning, error: Exception) -> Journal | None:
         except OSError:
             continue
         hint = getattr(error, "hint", None)
-        warn(
-            f"{_said(error)} The run is kept in {folder}{f' (mend it with: {hint})' if hint else ''}; bring it in with: gitparams import spool"
-        )
+        mend = f" (mend it with: {hint})" if hint else ""
+        warn(f"{_said(error)} The run is kept in {folder}{mend}; bring it in with: gitparams import spool")
         return journal
     warn(f"{_said(error)} The run could not be kept anywhere.")
     return None

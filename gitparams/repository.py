@@ -44,6 +44,8 @@ from gitparams.snapshot import Snapshot, take
 if TYPE_CHECKING:
     from gitparams.changes import CodeChange, RunDiff
 
+ALL = Filter()
+"""Every run that is shown: no group, and not deleted."""
 SNAPSHOT_SECONDS = 1.0
 """In a loop of `record` the work tree is looked at again after this long."""
 JOB_VARIABLES = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "JOB_ID", "CONDOR_JOB_ID")
@@ -151,16 +153,16 @@ class Repository:
         """Return the run that a word names. Raises `RunNotFound`, `AmbiguousRun`, `FormatError`."""
         return self._selector().run(word)
 
-    def runs(self, which: Filter = Filter(), *, limit: int | None = None, reverse: bool = False) -> list[Run | BrokenRun]:
+    def runs(self, which: Filter = ALL, *, limit: int | None = None, reverse: bool = False) -> list[Run | BrokenRun]:
         """Return the runs that a filter keeps, newest first."""
         return self.index.runs(which, limit=limit, reverse=reverse)
 
-    def listed(self, which: Filter = Filter(), *, limit: int | None = None, reverse: bool = False) -> list[Listed]:
+    def listed(self, which: Filter = ALL, *, limit: int | None = None, reverse: bool = False) -> list[Listed]:
         """Return the runs that a filter keeps, each with the run before it."""
         found = self.index.runs(which, limit=limit, reverse=reverse)
         return [Listed(run, self.before(run) if isinstance(run, Run) else None) for run in found]
 
-    def count(self, which: Filter = Filter()) -> int:
+    def count(self, which: Filter = ALL) -> int:
         """Return how many runs a filter keeps."""
         return self.index.count(which)
 
@@ -275,16 +277,7 @@ class Repository:
             layers.append(Layer(inline, dict.fromkeys(flatten(inline), Origin("file", FILE))))
         if not files and top is not None and settings.params_files:
             layers.append(_files_layer([(top / name, name) for name in settings.params_files]))
-        return stack([*layers, self.given_layer(files, overrides)])
-
-    def given_layer(self, files: Sequence[Path | str], overrides: Sequence[str]) -> Layer:
-        """Return the params of files, then of ``K=V`` overrides. Raises `ParamsFileError`, `UsageError`."""
-        layers = [_files_layer([(Path(file), str(file)) for file in files])] if files else []
-        if overrides:
-            from gitparams.capture.overrides import overrides_layer
-
-            layers.append(overrides_layer(overrides))
-        return stack(layers)
+        return stack([*layers, given_layer(files, overrides)])
 
     # -- a run in pieces ----------------------------------------------------------------------------------------------
 
@@ -316,7 +309,7 @@ class Repository:
             LedgerError: the entry could not be written; the journal stays, and the next command brings it in.
         """
         if metrics:
-            journal.change(summary={name: value for name, value in metrics.items()})
+            journal.change(summary=dict(metrics.items()))
         journal.end(ending)
         run = self._append_journal(journal.read(), ending)
         journal.remove()
@@ -344,7 +337,7 @@ class Repository:
         return False
 
     def recover(self) -> list[Run]:
-        """Close the runs whose process died without a word, and bring in those that ended while the ledger could not be written."""
+        """Close the runs whose process died, and bring in those that ended while the ledger could not be written."""
         recovered = []
         for journal in journals(self.live):
             with suppress(LedgerError, OSError):
@@ -583,6 +576,16 @@ class Repository:
         return self._snapshot[1]
 
 
+def given_layer(files: Sequence[Path | str], overrides: Sequence[str]) -> Layer:
+    """Return the params of files, then of ``K=V`` overrides; the later wins. Raises `ParamsFileError`, `UsageError`."""
+    layers = [_files_layer([(Path(file), str(file)) for file in files])] if files else []
+    if overrides:
+        from gitparams.capture.overrides import overrides_layer
+
+        layers.append(overrides_layer(overrides))
+    return stack(layers)
+
+
 def _files_layer(files: Sequence[tuple[Path, str]]) -> Layer:
     from gitparams.capture.files import read_params
 
@@ -625,7 +628,8 @@ def _lines(text: str) -> int | None:
 
 def job_of_scheduler() -> dict[str, str]:
     """Return the scheduler's name for this job, if one started it."""
-    return {"job": f"{name}={os.environ[name]}" for name in JOB_VARIABLES if os.environ.get(name)}
+    job = next((f"{name}={os.environ[name]}" for name in JOB_VARIABLES if os.environ.get(name)), None)
+    return {"job": job} if job else {}
 
 
 def host() -> str:

@@ -7,10 +7,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from gitparams.directions import Direction
 from gitparams.errors import ParamsFileError
+from gitparams.index import Index
 from gitparams.values import Value
 
 FILE = "gitparams.yaml"
@@ -50,15 +51,10 @@ class Settings:
     directions: Mapping[str, Direction] = field(default_factory=dict)
 
 
-class Memory(Protocol):
-    """Where parsed settings are kept, so that a reader need not load a YAML parser."""
-
-    def remembered(self, key: str) -> str | None: ...
-    def remember(self, key: str, value: str) -> None: ...
-
-
-def read_settings(top: Path | None, memory: Memory | None = None) -> Settings:
+def read_settings(top: Path | None, memory: Index | None = None) -> Settings:
     """Return the settings of a work tree; without a gitparams.yaml, the defaults.
+
+    Parsed settings are kept in the index by the file's digest, so that a reader need not load a YAML parser.
 
     Raises:
         ParamsFileError: the file cannot be read, or says something that is no setting.

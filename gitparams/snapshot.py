@@ -10,20 +10,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from gitparams.errors import GitParamsError
 from gitparams.git import Git
+from gitparams.index import Index
 from gitparams.model import CodeState, Oid
 
 _PATCH_ID_SECONDS = 2.0
-
-
-class Memory(Protocol):
-    """Where answers that hold for ever (of an object id) are kept."""
-
-    def remembered(self, key: str) -> str | None: ...
-    def remember(self, key: str, value: str) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +27,10 @@ class Snapshot:
     pack: bytes | None = None
 
 
-def take(git: Git, memory: Memory) -> Snapshot:
+def take(git: Git, memory: Index) -> Snapshot:
     """Return the code as it is now: HEAD's tree when no tracked file changed, else a tree of the tracked files.
+
+    What holds for ever of an object id (its patch-id, its soundness) is kept in the index.
 
     A tree that ``git fsck --strict`` rejects is left out with a note, since servers refuse it and with it the ledger.
     """
@@ -86,12 +81,12 @@ def _changed_tree(git: Git) -> tuple[Oid, bytes]:
         variables = {**variables, "GIT_INDEX_FILE": str(index)}
         git.run("add", "--update", "--ignore-errors", ":/", variables=variables)
         tree = Oid(git.run("write-tree", variables=variables).stdout.decode().strip())
-        new = [name for name in _loose_objects(folder)]
+        new = list(_loose_objects(folder))
         pack = git.run("pack-objects", "--stdout", "-q", stdin="".join(f"{oid}\n" for oid in new).encode(), variables=variables)
         return tree, pack.stdout
 
 
-def _flaw(git: Git, tree: Oid, memory: Memory) -> str | None:
+def _flaw(git: Git, tree: Oid, memory: Index) -> str | None:
     """Return what `fsck --strict` has against a tree, or None; asked once a tree."""
     kept = memory.remembered(f"sound {tree}")
     if kept is None:
@@ -111,7 +106,7 @@ def _fsck(git: Git, tree: Oid) -> str:
     return "git fsck --strict rejects the tree of the code: " + checked.stderr.decode("utf-8", "replace").strip().split("\n")[0]
 
 
-def _patch_id(git: Git, commit: Oid, memory: Memory) -> str | None:
+def _patch_id(git: Git, commit: Oid, memory: Index) -> str | None:
     kept = memory.remembered(f"patch-id {commit}")
     if kept is None:
         kept = _git_patch_id(git, commit)

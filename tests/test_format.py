@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from world import git, gitparams, make_repository
 
-from gitparams import capture
+from gitparams.capture import objects
 from gitparams.entry import (
     FORMAT,
     details_files,
@@ -181,7 +181,7 @@ def test_the_example_writes_what_gitparams_would_write(repo):
 
 
 def test_the_documents_conversions_are_those_of_the_code():
-    rules = capture.objects.__doc__.split("=\n")[2].rpartition("\n=")[0]
+    rules = objects.__doc__.split("=\n")[2].rpartition("\n=")[0]
     words = re.findall(r"\w+", rules)
     section = DOCUMENT.partition("## 7. Python values")[2].partition("\n## ")[0]
     table = "".join(line for line in section.splitlines(True) if line.startswith("|")).partition("|---|---|\n")[2]
@@ -227,7 +227,7 @@ BROKEN = {
     "a file is missing": {"files": {"metrics.json": None}},
     "run.json is missing": {"files": {"run.json": None}},
     "not JSON": {"files": {"params.json": "{lr: 0.1}"}},
-    "not UTF-8 but JSON's own NaN": {"files": {"params.json": '{"lr": NaN}'}},
+    "a NaN that is not JSON": {"files": {"params.json": '{"lr": NaN}'}},
     "not a mapping": {"files": {"params.json": "[1, 2]"}},
     "an unknown tag": {"files": {"params.json": '{"lr": {"$float": "0.1"}}'}},
     "the id of another run": {"document": run_json(THREE)},

@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Nobody reads us any more (`| head`); keep Python from complaining while it closes.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 0
-    except Exception as error:  # the boundary: every error ends here as a sentence
+    except Exception as error:  # noqa: BLE001  the boundary: every error ends here as a sentence
         return _explain(error, words)
 
 
@@ -102,7 +102,7 @@ def _explain(error: Exception, words: list[str]) -> int:
         traceback.print_exc()
     last = traceback.extract_tb(error.__traceback__)[-1]
     print(
-        f"gitparams: this is a bug: {type(error).__name__}: {error} ({os.path.basename(last.filename)}:{last.lineno}).",
+        f"gitparams: this is a bug: {type(error).__name__}: {error} ({last.filename.rpartition(os.sep)[2]}:{last.lineno}).",
         file=sys.stderr,
     )
     print("hint: GITPARAMS_DEBUG=1 shows where it comes from; please report it", file=sys.stderr)
@@ -135,6 +135,9 @@ def _unknown(name: str) -> int:
 def _help() -> str:
     width = max(map(len, COMMANDS)) + 2
     lines = [f"  {name:<{width}}{text}" for name, (_, text) in COMMANDS.items()]
-    head = "gitparams: the history of a program's parameters, kept in git\n\nUsage: gitparams [-C DIR] COMMAND …  (or git params COMMAND …)\n"
+    head = (
+        "gitparams: the history of a program's parameters, kept in git\n\n"
+        "Usage: gitparams [-C DIR] COMMAND …  (or git params COMMAND …)\n"
+    )
     foot = "\nFirst steps: gitparams demo · gitparams run -- python train.py · gitparams log"
     return "\n".join([head, *lines, foot])

@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -30,7 +31,7 @@ from gitparams.journal import Ending, Journal
 from gitparams.metrics_files import MetricsWatch
 from gitparams.model import Run, RunId, Status, is_run_id, now
 from gitparams.recorder import RUN_VARIABLE, spool
-from gitparams.repository import Beginning, Repository
+from gitparams.repository import Beginning, Repository, given_layer
 
 app = typer.Typer(**APP)
 _NOT_FOUND, _NOT_EXECUTABLE, _STOPPED = 127, 126, 125
@@ -61,7 +62,9 @@ def run(
     try:
         repository = Repository.find()
     except RepositoryError as error:
-        raise typer.Exit(_run_without_ledger(command, beginning, error)) from None
+        beginning = replace(beginning, params=given_layer(params or (), param or ()))
+        watch = MetricsWatch([(Path.cwd() / path, str(path)) for path in metrics or ()])
+        raise typer.Exit(_run_without_ledger(command, beginning, error, watch)) from None
     with repository:
         raise typer.Exit(_run(repository, command, beginning, params or (), param or (), metrics or ()))
 
@@ -74,35 +77,28 @@ def _run(
     overrides: Sequence[str],
     metrics: Sequence[Path],
 ) -> int:
-    beginning = _with_params(repository, beginning, files, overrides)
+    if beginning.name:
+        repository.check_name(beginning.name)
+    beginning = replace(beginning, params=repository.declared_layer(files, overrides))
     if (missing := _cannot_start(command)) is not None:
         return missing
     if (veto := call(repository.git, "pre-run", command, {RUN_VARIABLE: "pending"})).exit_code:
         refused = repository.record(beginning, {}, status=Status.REFUSED)
         talk(
-            f"The pre-run hook said no (exit {veto.exit_code}): run {refused.short_id} is refused, and the program was not started."
+            f"The pre-run hook said no (exit {veto.exit_code}): run {refused.short_id} is refused; the program was not started."
         )
         return _STOPPED
     watch = MetricsWatch(_metrics_files(repository, metrics))
     try:
         journal = repository.begin(beginning)
     except LedgerError as error:
-        return _run_without_ledger(command, beginning, error)
+        return _run_without_ledger(command, beginning, error, watch)
     for note in repository.notes:
         talk(note)
-    repository.notes.clear()
     repository.git.close()  # nothing of ours runs beside the program
     end = _child(command, journal)
-    _close(repository, journal, end, watch, command)
+    _close(repository, journal, end, watch)
     return end.exit_code
-
-
-def _with_params(repository: Repository, beginning: Beginning, files: Sequence[Path], overrides: Sequence[str]) -> Beginning:
-    from dataclasses import replace
-
-    if beginning.name:
-        repository.check_name(beginning.name)
-    return replace(beginning, params=repository.declared_layer(files, overrides))
 
 
 def _cannot_start(command: tuple[str, ...]) -> int | None:
@@ -136,28 +132,31 @@ def _child(command: tuple[str, ...], journal: Journal) -> ChildEnd:
         return ChildEnd(_NOT_FOUND if isinstance(error, FileNotFoundError) else _NOT_EXECUTABLE, False)
 
 
-def _close(repository: Repository, journal: Journal, end: ChildEnd, watch: MetricsWatch, command: tuple[str, ...]) -> None:
+def _close(repository: Repository, journal: Journal, end: ChildEnd, watch: MetricsWatch) -> None:
     """Record how the program ended. Whatever goes wrong here is a warning: the exit code is the program's."""
-    status = Status.INTERRUPTED if end.interrupted else Status.FAILED if end.exit_code else Status.COMPLETED
-    ending = Ending(status, now(), end.exit_code)
-    metrics, warnings = watch.read()
-    for warning in warnings if status is Status.COMPLETED else []:  # who failed had no time for metrics
-        talk(warning)
     try:
-        journal.change(summary=dict(metrics))
-        journal.end(ending)  # from here on the next command can finish it
-        call(
-            repository.git,
-            "post-run",
-            (str(end.exit_code),),
-            {RUN_VARIABLE: journal.id, "GITPARAMS_EXIT_CODE": str(end.exit_code)},
-        )
+        ending = _end_journal(journal, end, watch)
+        variables = {RUN_VARIABLE: journal.id, "GITPARAMS_EXIT_CODE": str(end.exit_code)}
+        call(repository.git, "post-run", (str(end.exit_code),), variables)
         finished = repository.finish(journal, ending)
     except (GitParamsError, OSError) as error:
         journal.close()
         talk(f"{error} Run {journal.id[:8]} is kept in {journal.folder}, and the next gitparams command brings it in.")
     else:
         _report(finished)
+
+
+def _end_journal(journal: Journal, end: ChildEnd, watch: MetricsWatch) -> Ending:
+    """Write to the journal what the program left and how it ended: from here on the next command could finish the run."""
+    status = Status.INTERRUPTED if end.interrupted else Status.FAILED if end.exit_code else Status.COMPLETED
+    metrics, warnings = watch.read()
+    for warning in warnings if status is Status.COMPLETED else []:  # who failed had no time for metrics
+        talk(warning)
+    if metrics:
+        journal.change(summary=dict(metrics))
+    ending = Ending(status, now(), end.exit_code)
+    journal.end(ending)
+    return ending
 
 
 def _report(run: Run) -> None:
@@ -168,7 +167,7 @@ def _report(run: Run) -> None:
         talk(f"run {run.short_id} {run.status}{' · ' + numbers if numbers else ''}")
 
 
-def _run_without_ledger(command: tuple[str, ...], beginning: Beginning, error: GitParamsError) -> int:
+def _run_without_ledger(command: tuple[str, ...], beginning: Beginning, error: GitParamsError, watch: MetricsWatch) -> int:
     """Run a program although nothing can be recorded in git: training comes first, and the run is kept aside."""
     if (missing := _cannot_start(command)) is not None:
         return missing
@@ -176,7 +175,6 @@ def _run_without_ledger(command: tuple[str, ...], beginning: Beginning, error: G
     if journal is None:
         return run_child(command, os.environ, lambda data: None).exit_code
     end = _child(command, journal)
-    status = Status.INTERRUPTED if end.interrupted else Status.FAILED if end.exit_code else Status.COMPLETED
-    journal.end(Ending(status, now(), end.exit_code))
+    _end_journal(journal, end, watch)
     journal.close()
     return end.exit_code

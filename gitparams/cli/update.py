@@ -11,6 +11,7 @@ from gitparams.cli.options import APP, MetricsFiles, MetricValues, Overrides, Pa
 from gitparams.errors import UsageError
 from gitparams.metrics_files import read_metrics_file
 from gitparams.model import Metric
+from gitparams.repository import given_layer
 
 app = typer.Typer(**APP)
 
@@ -28,7 +29,7 @@ def update(
         raise UsageError("Nothing to add.", hint="gitparams update RUN --metric acc=0.93")
     numbers = read_all_metrics(metrics or [], metric or [])
     with repository() as found:
-        layer = found.given_layer(params or (), param or ())
+        layer = given_layer(params or (), param or ())
         found.update(found.find_id(word), layer, numbers)
 
 

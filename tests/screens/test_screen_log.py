@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from gitparams.directions import Direction
-from gitparams.index import BrokenRun
+from gitparams.index import BrokenRun, Listed
 from gitparams.model import CodeState, Oid, Run, RunId, Status
 from gitparams.params import merge, nested
-from gitparams.screens.log import Listed, render, render_oneline, render_patch, to_csv, to_markdown
+from gitparams.screens.log import render, render_oneline, render_patch, to_csv, to_markdown
 from gitparams.screens.terminal import Terminal
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gitparams.changes import CodeChange, compare
-from gitparams.index import BrokenRun
+from gitparams.index import BrokenRun, Listed
 from gitparams.model import CodeState, Details, Oid, Run, RunId, Status
 from gitparams.params import Origin, Overridden, flatten, nested
 from gitparams.screens import diff, log, show
@@ -76,11 +76,11 @@ def runs(draw: st.DrawFn) -> Run:
 
 
 @st.composite
-def listed(draw: st.DrawFn) -> log.Listed:
+def listed(draw: st.DrawFn) -> Listed:
     if draw(st.integers(0, 9)) == 0:
-        return log.Listed(BrokenRun(RunId("?4f2c1ab4f2c1ab4"), NOW, draw(TEXT), draw(TEXT)))
+        return Listed(BrokenRun(RunId("?4f2c1ab4f2c1ab4"), NOW, draw(TEXT), draw(TEXT)))
     run = draw(runs())
-    return log.Listed(run, draw(st.none() | st.just(run) | runs()))
+    return Listed(run, draw(st.none() | st.just(run) | runs()))
 
 
 def assert_shown(text: str, terminal: Terminal) -> None:
@@ -91,7 +91,7 @@ def assert_shown(text: str, terminal: Terminal) -> None:
 
 @settings(deadline=None, max_examples=60)
 @given(st.lists(listed(), max_size=5), TERMINALS)
-def test_a_list_is_never_wider_than_the_terminal_and_its_ids_are_whole(rows: list[log.Listed], terminal: Terminal) -> None:
+def test_a_list_is_never_wider_than_the_terminal_and_its_ids_are_whole(rows: list[Listed], terminal: Terminal) -> None:
     table = log.render(rows, total=9, terminal=terminal, directions={}, now=NOW)
     lines = log.render_oneline(rows, terminal=terminal, directions={})
     assert_shown(table, terminal)
@@ -126,7 +126,7 @@ def test_a_run_is_never_wider_than_the_terminal(
 
 @settings(deadline=None)
 @given(listed())
-def test_json_is_strict_and_prints(row: log.Listed) -> None:
+def test_json_is_strict_and_prints(row: Listed) -> None:
     run = row.run
     document = broken_document(run) if isinstance(run, BrokenRun) else run_document(run, None, Details())
     text = dumps(document)
@@ -136,7 +136,7 @@ def test_json_is_strict_and_prints(row: log.Listed) -> None:
 
 @settings(deadline=None)
 @given(st.lists(listed(), max_size=3))
-def test_csv_and_markdown_have_a_line_a_run(rows: list[log.Listed]) -> None:
+def test_csv_and_markdown_have_a_line_a_run(rows: list[Listed]) -> None:
     assert len(log.to_csv(rows).split("\n")) == len(rows) + 2
     assert len(log.to_markdown(rows, directions={}, now=NOW).split("\n")) == len(rows) + 3
 
