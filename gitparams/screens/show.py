@@ -137,18 +137,19 @@ def _metrics(shown: _Shown) -> Iterator[str]:
     terminal, metrics = shown.terminal, shown.run.metrics
     names = sorted(metrics, key=lambda name: (direction(name, shown.directions) is None, name))
     earlier: Mapping[str, Any] = shown.before.metrics if shown.before is not None else {}
+    values = [column_texts([metrics[name]])[0] for name in names]
     notes, styles = [], []
-    for name in names:
-        note, style = _effect(earlier.get(name, MISSING), metrics[name], direction(name, shown.directions), terminal)
+    for name, text in zip(names, values, strict=True):
+        places = len(text.partition(".")[2]) if "e" not in text else 0
+        note, style = _effect(earlier.get(name, MISSING), metrics[name], direction(name, shown.directions), terminal, places)
         notes.append(note)
         styles.append(style)
     labels = [metric_header(name, shown.directions, terminal, max(12, shown.width * 2 // 5)) for name in names]
-    values = [column_texts([metrics[name]])[0] for name in names]
     yield from _listing(labels, values, notes, styles, shown)
 
 
-def _effect(old: Any, new: Any, way: Direction | None, terminal: Terminal) -> tuple[str, Style]:
-    delta = delta_text(old, new, minus=terminal.minus) if old is not MISSING else ""
+def _effect(old: Any, new: Any, way: Direction | None, terminal: Terminal, places: int) -> tuple[str, Style]:
+    delta = delta_text(old, new, minus=terminal.minus, places=places) if old is not MISSING else ""
     if not delta or way is None:
         return delta, terminal.dim
     better = delta.startswith("+") == (way is Direction.MAX)
