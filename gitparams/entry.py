@@ -89,10 +89,16 @@ def details_files(details: Details) -> dict[str, bytes]:
 def tree_objects(
     git: Git, files: Mapping[str, bytes], carried: Mapping[str, TreeEntry], code: Oid | None
 ) -> tuple[GitObject, list[GitObject]]:
-    """Return the entry's tree and the blobs it needs written; `carried` are files kept from the entry before."""
+    """Return the entry's tree and the blobs it needs written.
+
+    Args:
+        git: knows the hash.
+        files: the files to write, by name.
+        carried: the files kept from the entry before, its ``code/`` among them.
+        code: the tree of the code, for a run's first entry.
+    """
     blobs = {name: git.object("blob", data) for name, data in files.items()}
     entries = {**carried, **{name: TreeEntry(_FILE, blob.oid) for name, blob in blobs.items()}}
-    entries.pop(CODE, None)
     if code is not None:
         entries[CODE] = TreeEntry(_FOLDER, code)
     return git.tree_object(entries), list(blobs.values())
@@ -153,7 +159,7 @@ def read_run(document: Mapping[str, Any], params: Mapping[str, Any], metrics: Ma
     check_format(document)
     try:
         return _read_run(document, params, metrics, author)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
         raise FormatError(f"run.json is not one of gitparams: {error!r}.") from None
 
 
@@ -172,8 +178,8 @@ def read_event(document: Mapping[str, Any]) -> Event:
     """Return the event in a run.json. Raises `FormatError`."""
     try:
         event = document["event"]
-        return Event(EventKind(event["kind"]), datetime.fromisoformat(event["time"]), str(event["nonce"]))
-    except (KeyError, TypeError, ValueError):
+        return Event(EventKind(event["kind"]), _time(event["time"]), str(event["nonce"]))
+    except (KeyError, TypeError, ValueError, OverflowError):
         raise FormatError("run.json tells no event.") from None
 
 
@@ -181,6 +187,9 @@ def _read_run(document: Mapping[str, Any], params: Mapping[str, Any], metrics: M
     code = document.get("git", {})
     if not is_run_id(document["id"]):
         raise ValueError("id")
+    exit_code = document.get("exit_code")
+    if exit_code is not None and not isinstance(exit_code, int):
+        raise ValueError("exit_code")
     known = _KNOWN
     return Run(
         id=RunId(document["id"]),
@@ -194,25 +203,25 @@ def _read_run(document: Mapping[str, Any], params: Mapping[str, Any], metrics: M
         command=tuple(map(str, document.get("command", ()))),
         cwd=str(document.get("cwd", ".")),
         code=CodeState(
-            commit=code.get("commit"),
-            branch=code.get("branch"),
-            tree=code.get("tree"),
+            commit=_oid(code.get("commit")),
+            branch=_text(code.get("branch")),
+            tree=_oid(code.get("tree")),
             dirty=bool(code.get("dirty", False)),
-            patch_id=code.get("patch_id"),
-            note=code.get("note"),
+            patch_id=_text(code.get("patch_id")),
+            note=_text(code.get("note")),
         ),
         author=author,
         host=str(document.get("host", "")),
         user=str(document.get("user", "")),
         python=str(document.get("python", "")),
-        exit_code=document.get("exit_code"),
+        exit_code=exit_code,
         seeds=dict(document.get("seeds", {})),
         inputs=dict(document.get("inputs", {})),
         outputs=dict(document.get("outputs", {})),
         tags=tuple(sorted(map(str, document.get("tags", ())))),
         note=str(document.get("note", "")),
         deleted=bool(document.get("deleted", False)),
-        parent=RunId(document["parent"]) if document.get("parent") else None,
+        parent=RunId(_text(document["parent"]) or "") if document.get("parent") else None,
         group=bool(document.get("group", False)),
         programs=tuple(document.get("programs", ())),
         redacted=tuple(map(str, document.get("redacted", ()))),
@@ -221,18 +230,30 @@ def _read_run(document: Mapping[str, Any], params: Mapping[str, Any], metrics: M
     )
 
 
-_KNOWN = frozenset({"format", "event", "git"} | {field.name for field in fields(Run)} - {"code", "params", "metrics", "extra"})
+_KNOWN = frozenset(
+    {"format", "event", "git"} | {field.name for field in fields(Run)} - {"code", "params", "metrics", "author", "extra"}
+)
 
 
 def _time(text: str) -> datetime:
     time = datetime.fromisoformat(text)
     if time.tzinfo is None:
         raise ValueError(f"{text} has no offset")
+    time.timestamp()  # a year that no clock of ours can show overflows here
     return time
 
 
 def _text(value: Any) -> str | None:
-    return None if value is None else str(value)
+    if value is not None and not isinstance(value, str):
+        raise ValueError(f"{value!r} is no text")
+    return value
+
+
+def _oid(value: Any) -> Oid | None:
+    text = _text(value)
+    if text is not None and not _OID.fullmatch(text):
+        raise ValueError(f"{text!r} is no object id")
+    return Oid(text) if text is not None else None
 
 
 def _without_empty(document: Mapping[str, Value]) -> dict[str, Value]:
@@ -274,11 +295,15 @@ def read_origins(document: Any) -> dict[str, Origin]:
 
 def _read_origin(item: Mapping[str, Any]) -> Origin:
     overrode = tuple(
-        Overridden(lost["value"], str(lost["source"]), _text(lost.get("at")))
+        Overridden(lost["value"], str(lost["source"]), _place(lost.get("at")))
         for lost in item.get("overrode", ())
         if isinstance(lost, Mapping) and "value" in lost and "source" in lost
     )
-    return Origin(str(item["source"]), _text(item.get("at")), overrode)
+    return Origin(str(item["source"]), _place(item.get("at")), overrode)
+
+
+def _place(value: Any) -> str | None:
+    return None if value is None else str(value)
 
 
 def read_details(read: Callable[[str], bytes | None]) -> Details:
@@ -363,6 +388,7 @@ def author_of(line: str) -> str:
     return line[: line.rfind(">") + 1]
 
 
+_OID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _TRAILER = re.compile(r"^(Run-[A-Za-z]+): (.*)$", re.M)
 
 

@@ -139,9 +139,7 @@ class Index:
                 if self._tip() != appended.before:
                     return
                 self._insert_entries([(header, draft.run.id)])
-                row = _row(
-                    draft.run, [header.tree], author_of(header.author), encode_document(run_document(draft.run, draft.event))
-                )
+                row = _row(draft.run, [header.tree], encode_document(run_document(draft.run, draft.event)))
                 if len(self._heads(draft.run.id)) > 1:
                     row = self._read_row(draft.run.id)
                 self._insert_rows([row])
@@ -226,15 +224,17 @@ class Index:
         rows = self.connection.execute("SELECT tree, prev FROM entries WHERE run = ?", (run,))
         return {Oid(tree): tuple(Oid(word) for word in prev.split()) for tree, prev in rows}
 
-    def _authors(self, newest: Mapping[RunId, list[Oid]], everything: list[tuple[Header, RunId]] | None) -> dict[Oid, str]:
-        if everything is not None:
-            return {header.tree: header.author for header, _ in everything}
-        found = {}
-        for trees in newest.values():
-            for tree in trees:
-                row = self.connection.execute("SELECT author FROM entries WHERE tree = ?", (tree,)).fetchone()
-                found[tree] = row[0] if row else ""
-        return found
+    def _author(self, run: RunId) -> str:
+        """Return the author line of the entry that began a run: whoever tags it later did not run it."""
+        rows = self.connection.execute("SELECT author FROM entries WHERE run = ? ORDER BY prev != '', tree LIMIT 1", (run,))
+        row = rows.fetchone()
+        return str(row[0]) if row else ""
+
+    def _authors(self, newest: Mapping[RunId, list[Oid]], everything: list[tuple[Header, RunId]] | None) -> dict[RunId, str]:
+        if everything is None:
+            return {run: self._author(run) for run in newest}
+        followers = {run: header.author for header, run in everything}
+        return followers | {run: header.author for header, run in everything if not header.prev}
 
     def _insert_entries(self, entries: Iterable[tuple[Header, RunId]]) -> None:
         self.connection.executemany(
@@ -257,8 +257,10 @@ class Index:
         files = self.git.tree(tree)
         blobs = [self.git.read(files[name].oid) if name in files else None for name in (RUN, PARAMS, METRICS)]
         document, params, metrics = (_decoded(name, blob) for name, blob in zip((RUN, PARAMS, METRICS), blobs, strict=True))
-        author = self.connection.execute("SELECT author FROM entries WHERE tree = ?", (tree,)).fetchone()
-        run = read_run(document, params, metrics, author_of(author[0]) if author else "")
+        owner = self.connection.execute("SELECT run FROM entries WHERE tree = ?", (tree,)).fetchone()
+        run = read_run(document, params, metrics, author_of(self._author(RunId(owner[0]))) if owner else "")
+        if owner and run.id != owner[0]:
+            raise FormatError(f"run.json tells of {run.id}, and the message of {owner[0]}.")
         return Version(tree, run, read_event(document), tuple(prev.get(tree, ())), files)
 
     # -- rows ---------------------------------------------------------------------------------------------------------
@@ -268,15 +270,14 @@ class Index:
         try:
             version = self.version(run)
         except FormatError as error:
-            author = self._authors({run: trees}, None).get(trees[0], "")
-            return _broken_row(run, trees, author, str(error))
-        return _row(version.run, list(trees), version.run.author, encode_document(run_document(version.run, version.event)))
+            return _broken_row(run, trees, self._author(run), str(error))
+        return _row(version.run, list(trees), encode_document(run_document(version.run, version.event)))
 
-    def _read_rows(self, batch: Sequence[tuple[RunId, Oid]], authors: Mapping[Oid, str]) -> Iterator[tuple[Any, ...]]:
+    def _read_rows(self, batch: Sequence[tuple[RunId, Oid]], authors: Mapping[RunId, str]) -> Iterator[tuple[Any, ...]]:
         names = (f"{tree}:{name}" for _, tree in batch for name in (RUN, PARAMS, METRICS))
         blobs = self.git.read_many(names)
         for (run, tree), found in zip(batch, iter(lambda: list(islice(blobs, 3)), []), strict=True):
-            yield _row_of_blobs(run, tree, authors.get(tree, ""), found)
+            yield _row_of_blobs(run, tree, authors.get(run, ""), found)
 
     def _insert_rows(self, rows: Iterable[tuple[Any, ...]]) -> None:
         self.connection.executemany(f"INSERT OR REPLACE INTO runs VALUES ({', '.join('?' * 14)})", rows)
@@ -510,11 +511,11 @@ def _is_busy(error: sqlite3.DatabaseError) -> bool:
 # -- rows -----------------------------------------------------------------------------------------------------------------
 
 
-def _row(run: Run, trees: Sequence[Oid], author: str, document: str) -> tuple[Any, ...]:
+def _row(run: Run, trees: Sequence[Oid], document: str) -> tuple[Any, ...]:
     hidden = _DELETED if run.deleted else _GROUP if run.group else _SHOWN
     return (
         run.id, _stamp(run.started), run.experiment, str(run.status), run.name, run.code.commit, run.parent, hidden,
-        author, " ".join(trees), None, document, flat_document(run.params), flat_document(_top_level(run.metrics)),
+        run.author, " ".join(trees), None, document, flat_document(run.params), flat_document(_top_level(run.metrics)),
     )  # fmt: skip
 
 
@@ -546,9 +547,16 @@ def _broken_row(run: RunId, trees: Sequence[Oid], author: str, reason: str) -> t
 def _run_of(row: Sequence[Any]) -> Run | BrokenRun:
     identity, started, author, broken, document, params, metrics = row
     if broken is not None:
-        return BrokenRun(RunId(identity), datetime.fromtimestamp(started, UTC).astimezone(), author, broken)
+        return BrokenRun(RunId(identity), _moment(started), author, broken)
     numbers = {_key_of(key): value for key, value in decode_flat(metrics).items() if isinstance(value, int | float)}
     return read_run(decode_document(document), _unflat(decode_flat(params)), numbers, author)
+
+
+def _moment(stamp: float) -> datetime:
+    try:
+        return datetime.fromtimestamp(stamp, UTC).astimezone()
+    except (ValueError, OverflowError, OSError):  # a year that no clock of ours can show
+        return datetime.fromtimestamp(0, UTC)
 
 
 def _decoded(name: str, blob: tuple[str, str, bytes] | tuple[Oid, str, bytes] | None) -> dict[str, Any]:
@@ -571,10 +579,10 @@ def _stand_in(commit: Oid) -> RunId:
 
 
 def _newest_of(entries: list[tuple[Header, RunId]]) -> dict[RunId, list[Oid]]:
-    followed = {tree for header, _ in entries for tree in header.prev}
+    followed = {(run, tree) for header, run in entries for tree in header.prev}
     newest: dict[RunId, list[Oid]] = {run: [] for _, run in entries}
     for header, run in entries:
-        if header.tree not in followed:
+        if (run, header.tree) not in followed:
             newest[run].append(header.tree)
     return {run: sorted(set(trees)) for run, trees in newest.items()}
 
@@ -594,6 +602,7 @@ def _top_level(metrics: Mapping[str, Any]) -> dict[str, Any]:
 
 # -- flat documents -------------------------------------------------------------------------------------------------------
 
+_DEEPEST = 200
 _SAFE = re.compile(r"[A-Za-z0-9_-]+")
 _UNSAFE = re.compile(r"[^A-Za-z0-9_-]")
 _ESCAPED = re.compile(r"%([0-9a-f]+);")
@@ -642,7 +651,9 @@ def decode_document(text: str) -> dict[str, Any]:
     return value
 
 
-def _fill(mapping: Mapping[str, Any], prefix: str, flat: dict[str, Any]) -> None:
+def _fill(mapping: Mapping[str, Any], prefix: str, flat: dict[str, Any], depth: int = 0) -> None:
+    if depth > _DEEPEST:
+        raise ValueError(f"nested deeper than {_DEEPEST} mappings")
     for key, value in mapping.items():
         path = prefix + (key if _SAFE.fullmatch(key) else _escaped(key))
         kind = type(value)
@@ -652,7 +663,7 @@ def _fill(mapping: Mapping[str, Any], prefix: str, flat: dict[str, Any]) -> None
             flat[path] = "s" + value
         elif isinstance(value, Mapping):
             if value:
-                _fill(value, path + ".", flat)
+                _fill(value, path + ".", flat, depth + 1)
             else:
                 flat[path] = "m"
         elif value is None:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -239,7 +240,8 @@ def last_values(series: bytes) -> dict[str, Metric]:
         except ValueError:
             continue
         if isinstance(step, dict):
-            values.update({key: value for key, value in _numbers(step).items() if key not in ("step", "time")})
+            metrics = {key: value for key, value in _numbers(step).items() if key not in ("step", "time")}
+            values.update({key[1:] if _CLOCK.fullmatch(key) else key: value for key, value in metrics.items()})
     return values
 
 
@@ -337,6 +339,9 @@ def _made(folder: Path) -> float:
         return 0.0
 
 
+# A metric that is named as one of the line's own keys gets a $ before its name, and so does one that already has some.
+_CLOCK = re.compile(r"\$*(?:step|time)")
+_ENDINGS = ("step", "time")
 _dumps = json.JSONEncoder(allow_nan=False, separators=(",", ":"), ensure_ascii=False).encode
 
 
@@ -346,6 +351,8 @@ def series_line(step: int | float, time: float, metrics: Mapping[str, Metric]) -
     >>> series_line(3, 1730000000.1, {"loss": 0.21})
     b'{"step":3,"time":1730000000.1,"loss":0.21}\\n'
     """
+    if any(name[-4:] in _ENDINGS and _CLOCK.fullmatch(name) for name in metrics):
+        metrics = {f"${name}" if _CLOCK.fullmatch(name) else name: value for name, value in metrics.items()}
     document: dict[str, Any] = {"step": step, "time": time, **metrics}
     try:
         return (_dumps(document) + "\n").encode("utf-8", "backslashreplace")

@@ -83,13 +83,12 @@ class Ledger:
         Raises:
             LedgerError: git could not write it; the ledger is as it was.
         """
-        written: set[Oid] = set()
         for attempt in range(ATTEMPTS):
             appended: Appended | None = None
             with self._lock():
                 tip = self.tip()
                 try:
-                    appended = self._try(tip, prepare(tip), written)
+                    appended = self._try(tip, prepare(tip))
                 except RefMoved:
                     pass
                 else:
@@ -102,14 +101,13 @@ class Ledger:
             time.sleep(random.uniform(0, min(0.5, 0.005 * 2**attempt)))
         raise LedgerError(f"{REF} moved {ATTEMPTS} times while one entry was appended.", hint="gitparams doctor")
 
-    def _try(self, tip: Oid | None, draft: Draft, written: set[Oid]) -> Appended:
+    def _try(self, tip: Oid | None, draft: Draft) -> Appended:
         objects, commit = self._objects(tip, draft)
-        # After a lost race the blobs and the tree are there already, and only the commit is new.
-        packs = [*(() if written else draft.packs), self.git.pack([item for item in objects if item.oid not in written])]
+        # After a lost race all is sent again: a gc may have taken meanwhile what no ref named.
+        packs = [*draft.packs, self.git.pack(objects)]
         keeps: list[Path | None] = []
         try:
             keeps.extend([self.git.write_pack(pack) for pack in packs])
-            written.update(item.oid for item in objects)
             self.git.move_ref(REF, commit.oid, tip)
             if self.git.collecting:  # it may have begun after our look, and take what no ref named at that time
                 keeps.extend([self.git.write_pack(pack, whole=True) for pack in packs])
@@ -123,7 +121,7 @@ class Ledger:
         from gitparams.entry import author_line
 
         files = {**run_files(draft.run, draft.event), **draft.files}
-        tree, blobs = tree_objects(self.git, files, draft.carried, draft.run.code.tree)
+        tree, blobs = tree_objects(self.git, files, draft.carried, None if draft.prev else draft.run.code.tree)
         text = message(draft.subject, draft.run, draft.event, draft.prev, draft.compared)
         author = author_line(draft.author, draft.event.time)
         commit = commit_object(self.git, tree.oid, (tip,) if tip else (), author, text)

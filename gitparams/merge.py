@@ -8,7 +8,7 @@ from typing import Any
 
 from gitparams.git import TreeEntry
 from gitparams.model import Event, Oid, Run, Status
-from gitparams.params import MISSING, flatten, nested, unflatten
+from gitparams.params import MISSING, Params, flatten, leaves, nested, path_text, put
 from gitparams.values import same
 
 
@@ -70,7 +70,7 @@ def _merge_runs(base: Run | None, mine: Run, theirs: Run) -> Run:
 def _merge_field(name: str, base: Run, mine: Run, theirs: Run) -> Any:
     old, left, right = getattr(base, name), getattr(mine, name), getattr(theirs, name)
     if name == "params":
-        return nested(unflatten(_merge_mappings(flatten(old), flatten(left), flatten(right))))
+        return nested(_merge_params(old, left, right))
     if isinstance(old, Mapping):
         return _merge_mappings(old, left, right)
     if name == "tags":
@@ -80,6 +80,20 @@ def _merge_field(name: str, base: Run, mine: Run, theirs: Run) -> Any:
     if name == "status" and left.finished and not Status(right).finished:
         return left
     return right
+
+
+def _merge_params(old: Params, left: Params, right: Params) -> dict[str, Any]:
+    """Merge params path by path; where one side has a value and the other a mapping, the later event's side wins."""
+    theirs = {keys for keys, _ in leaves(right)}
+    paths = {keys: path_text(keys) for keys in [*theirs, *(keys for keys, _ in leaves(left))]}
+    flat = _merge_mappings(flatten(old), flatten(left), flatten(right))
+    inner = {keys[:depth] for keys in theirs if paths[keys] in flat for depth in range(1, len(keys))}
+    result: dict[str, Any] = {}
+    for keys in sorted(paths):
+        beside = keys in inner or any(keys[:depth] in theirs for depth in range(1, len(keys)))
+        if paths[keys] in flat and (keys in theirs or not beside):
+            put(result, keys, flat[paths[keys]])
+    return result
 
 
 def _merge_mappings(old: Mapping[str, Any], left: Mapping[str, Any], right: Mapping[str, Any]) -> dict[str, Any]:

@@ -537,9 +537,9 @@ def test_an_entry_of_a_newer_format_asks_for_an_upgrade_and_the_others_are_liste
 @pytest.mark.parametrize("delay", [0.0, 0.05, 0.1, 0.15, 0.2, 0.3])
 def test_control_c_at_any_moment_leaves_a_sound_ledger(repo, delay):
     gitparams("record", "-p", "lr=0")
-    process = subprocess.Popen(
-        [PY, "-m", "gitparams", "record", "-p", "lr=1"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
-    )
+    words = [PY, "-m", "gitparams", "record", "-p", "lr=1"]
+    alone = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}  # it saves at exit
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True, env=alone)
     time.sleep(delay)
     os.killpg(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=20)

@@ -472,7 +472,7 @@ def test_an_unknown_event_is_named(repo, capsys):
 def test_a_python_that_is_gone_is_looked_for_on_the_path(repo, version, tmp_path, monkeypatch):
     install(repo, python=str(tmp_path / "gone"))
     script(tmp_path / "bin" / "gitparams", f'exec "{sys.executable}" -m gitparams "$@"')
-    monkeypatch.setenv("PATH", os.pathsep.join([os.environ["PATH"], str(tmp_path / "bin")]))
+    monkeypatch.setenv("PATH", os.pathsep.join([str(tmp_path / "bin"), os.environ["PATH"]]))
 
     done = process(*raw("pre-run", version), "python", "train.py", cwd=repo)
 
@@ -482,7 +482,7 @@ def test_a_python_that_is_gone_is_looked_for_on_the_path(repo, version, tmp_path
 def test_without_any_gitparams_the_job_goes_on(repo, version, tmp_path, monkeypatch):
     install(repo, python=str(script(tmp_path / "python", "exit 1")))
     script(tmp_path / "bin" / "gitparams", "exit 1")
-    monkeypatch.setenv("PATH", os.pathsep.join([os.environ["PATH"], str(tmp_path / "bin")]))
+    monkeypatch.setenv("PATH", os.pathsep.join([str(tmp_path / "bin"), os.environ["PATH"]]))
 
     done = process(*raw("pre-run", version), "python", "train.py", cwd=repo)
 

@@ -7,10 +7,6 @@ import re
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from gitparams.errors import GitParamsError
 
 # command → (its module, what it does). Only the called one is loaded.
 COMMANDS = {
@@ -91,10 +87,11 @@ def _change_folder(folder: str) -> None:
 
 
 def _explain(error: Exception, words: list[str]) -> int:
+    from gitparams.cli.talk import explain
     from gitparams.errors import CommandLineError, GitParamsError
 
     if isinstance(error, GitParamsError):
-        say(error)
+        explain(error)
         return 125 if words[:1] == ["run"] and not isinstance(error, CommandLineError) else error.exit_code
     import traceback
 
@@ -109,26 +106,14 @@ def _explain(error: Exception, words: list[str]) -> int:
     return 3
 
 
-def say(error: GitParamsError) -> None:
-    """Print an error's sentence, and its hint, for a person; text from outside cannot command the terminal."""
-    print(f"gitparams: {_harmless(error.message)}", file=sys.stderr)
-    if error.hint:
-        print(f"hint: {_harmless(error.hint)}", file=sys.stderr)
-
-
-def _harmless(text: str) -> str:
-    encoding = getattr(sys.stderr, "encoding", None) or "utf-8"
-    clean = "".join(letter if letter.isprintable() or letter == "\n" else f"\\x{ord(letter):02x}" for letter in text)
-    return clean.encode(encoding, "backslashreplace").decode(encoding)
-
-
 def _unknown(name: str) -> int:
     import difflib
 
+    from gitparams.cli.talk import explain
     from gitparams.errors import UsageError
 
     near = difflib.get_close_matches(name, COMMANDS, n=1)
-    say(UsageError(f"There is no command {name!r}.", hint=f"gitparams {near[0]}" if near else "gitparams --help"))
+    explain(UsageError(f"There is no command {name!r}.", hint=f"gitparams {near[0]}" if near else "gitparams --help"))
     return 2
 
 

@@ -14,7 +14,8 @@ from typing import Annotated, Any
 
 import typer
 
-from gitparams.cli.options import APP, talk
+from gitparams.cli.options import APP
+from gitparams.cli.talk import talk
 from gitparams.errors import GitParamsError, UsageError
 from gitparams.git import clean_environment
 from gitparams.params import path_keys, put

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from gitparams.cli.options import APP, repository, talk
+from gitparams.cli.options import APP, repository
+from gitparams.cli.talk import talk
 from gitparams.errors import UsageError
 from gitparams.recorder import spool_folder
 

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from gitparams.cli.options import APP, repository, talk
+from gitparams.cli.options import APP, repository
+from gitparams.cli.talk import talk
 from gitparams.project import prepare
 
 app = typer.Typer(**APP)

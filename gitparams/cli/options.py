@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from gitparams.cli.talk import talk
 from gitparams.errors import CommandLineError, UsageError
 from gitparams.model import Metric
 from gitparams.repository import Repository
@@ -44,13 +45,6 @@ def repository() -> Iterator[Repository]:
         yield found
         for note in found.notes:
             talk(note)
-
-
-def talk(text: str) -> None:
-    """Say something to the person, apart from data."""
-    from gitparams.cli import _harmless
-
-    print(f"gitparams: {_harmless(text)}", file=sys.stderr)
 
 
 def page(text: str) -> None:

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from gitparams.cli.options import APP, confirmed, repository, talk
+from gitparams.cli.options import APP, confirmed, repository
+from gitparams.cli.talk import talk
 
 app = typer.Typer(**APP)
 

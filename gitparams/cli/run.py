@@ -13,18 +13,8 @@ from typing import Annotated
 import typer
 
 from gitparams.child import ChildEnd, run_child
-from gitparams.cli.options import (
-    APP,
-    Experiment,
-    MetricsFiles,
-    Name,
-    Note,
-    Overrides,
-    ParamsFiles,
-    Tags,
-    command_words,
-    talk,
-)
+from gitparams.cli.options import APP, Experiment, MetricsFiles, Name, Note, Overrides, ParamsFiles, Tags, command_words
+from gitparams.cli.talk import talk
 from gitparams.errors import GitParamsError, LedgerError, RepositoryError
 from gitparams.hooks import call
 from gitparams.journal import Ending, Journal

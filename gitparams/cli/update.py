@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from gitparams.cli.options import APP, MetricsFiles, MetricValues, Overrides, ParamsFiles, metric_values, repository, talk
+from gitparams.cli.options import APP, MetricsFiles, MetricValues, Overrides, ParamsFiles, metric_values, repository
+from gitparams.cli.talk import talk
 from gitparams.errors import UsageError
 from gitparams.metrics_files import read_metrics_file
 from gitparams.model import Metric
