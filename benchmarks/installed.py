@@ -20,6 +20,7 @@ def choose(allow_source: bool) -> str | None:
     if allow_source:
         os.environ["PYTHONPATH"] = str(SOURCE)
         return None
+    os.environ.pop("PYTHONPATH", None)  # the processes started from here must find what this one finds
     sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != SOURCE]
     found = find_spec("gitparams")
     if found is None or found.origin is None:

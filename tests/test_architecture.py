@@ -158,4 +158,4 @@ def test_reading_loads_no_yaml_rich_deepdiff_gitpython_or_metadata(repo, words):
 def test_only_the_called_commands_module_is_loaded(repo):
     answer = child("import sys; from gitparams.cli import main; main(['log'])\nprint('loaded', *sorted(sys.modules))")
     commands = {name for name in answer.splitlines()[-1].split() if re.fullmatch(r"gitparams\.cli\.\w+", name)}
-    assert commands == {"gitparams.cli.log", "gitparams.cli.options", "gitparams.cli.words"}
+    assert commands == {"gitparams.cli.log", "gitparams.cli.options", "gitparams.cli.talk", "gitparams.cli.words"}
