@@ -1,5 +1,7 @@
 """gitparams: the history of a program's parameters, kept in git."""
 
+TYPE_CHECKING = False  # what typing says; its import would cost as much as the rest
+
 __version__ = "0.1.0"
 __all__ = [
     "ActiveRun",
@@ -20,6 +22,14 @@ __all__ = [
     "to_dict",
     "to_yaml",
 ]
+
+if TYPE_CHECKING:
+    from gitparams.changes import RunDiff
+    from gitparams.errors import GitParamsError
+    from gitparams.library import Runs, diff, load, record, run, runs, start, to_yaml
+    from gitparams.model import Run
+    from gitparams.params import Origin, Params, flatten, merge, to_dict
+    from gitparams.recorder import ActiveRun
 
 # PEP 562: a program that imports gitparams pays for nothing until it uses a name.
 _HOMES = {

@@ -1,8 +1,6 @@
 """``python -m gitparams``: the command line."""
 
-import sys
-
-from gitparams.cli import main
+from gitparams.cli import program
 
 if __name__ == "__main__":
-    sys.exit(main())
+    program()

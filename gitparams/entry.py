@@ -365,18 +365,17 @@ def parse_commit(data: bytes) -> Header:
     'start'
     """
     head, _, body = data.partition(b"\n\n")
-    tree, parents, author = Oid(""), [], ""
+    tree, parents, author = "", [], ""
     for line in head.decode("utf-8", "replace").split("\n"):
-        key, _, value = line.partition(" ")
-        if key == "tree":
-            tree = Oid(value)
-        elif key == "parent":
-            parents.append(Oid(value))
-        elif key == "author":
-            author = value
+        if line.startswith("parent "):
+            parents.append(Oid(line[7:]))
+        elif line.startswith("tree "):
+            tree = line[5:]
+        elif line.startswith("author "):
+            author = line[7:]
     last_paragraph = body.decode("utf-8", "replace").rstrip("\n").rpartition("\n\n")[2]
-    trailers = tuple((match[1], match[2]) for match in _TRAILER.finditer(last_paragraph))
-    return Header(tree, tuple(parents), author, trailers)
+    pairs = (line.partition(": ") for line in last_paragraph.split("\n") if line.startswith("Run-"))
+    return Header(Oid(tree), tuple(parents), author, tuple((key, value) for key, colon, value in pairs if colon))
 
 
 def author_of(line: str) -> str:
@@ -389,7 +388,6 @@ def author_of(line: str) -> str:
 
 
 _OID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
-_TRAILER = re.compile(r"^(Run-[A-Za-z]+): (.*)$", re.M)
 
 
 def _one_line(text: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import subprocess
@@ -24,10 +23,8 @@ _LOCAL_VARIABLES = (
 )  # fmt: skip
 _PACK_TYPES = {"commit": 1, "tree": 2, "blob": 3}
 # What unpack-objects, index-pack and update-ref say when a gc beside them took a file away, or another holds a lock.
-_PASSING = re.compile(
-    rb"No such file or directory|unable to create temporary|Unable to create|cannot lock ref|unable to lock|File exists", re.I
-)
-_RACE = re.compile(rb"but expected|reference already exists|unable to resolve reference|is at [0-9a-f]+ but")
+_PASSING = rb"(?i)No such file or directory|unable to create|cannot lock ref|unable to lock|File exists"
+_RACE = rb"but expected|reference already exists|unable to resolve reference|is at [0-9a-f]+ but"
 
 
 class RefMoved(LedgerError):
@@ -266,6 +263,8 @@ class Git:
 
     def object(self, kind: str, data: bytes) -> GitObject:
         """Return an object with its id, not yet written."""
+        import hashlib  # a reader writes nothing, and this is a tenth of its start
+
         digest = hashlib.new(self.place.hash_name, b"%s %d\0" % (kind.encode(), len(data)))
         digest.update(data)
         return GitObject(kind, data, Oid(digest.hexdigest()))
@@ -282,6 +281,8 @@ class Git:
         for item in objects:
             parts.append(_pack_header(_PACK_TYPES[item.kind], len(item.data)))
             parts.append(zlib.compress(item.data, 1))
+        import hashlib
+
         body = b"".join(parts)
         return body + hashlib.new(self.place.hash_name, body).digest()
 
@@ -307,7 +308,7 @@ class Git:
             done = self.run(*_DURABLE, *words, stdin=pack, check=False)
             if done.returncode == 0:
                 return keep if keep.exists() else None
-            if pause is None or not _PASSING.search(done.stderr):
+            if pause is None or not re.search(_PASSING, done.stderr):
                 keep.unlink(missing_ok=True)
                 raise LedgerError(
                     f"Git could not write to {self.place.common_dir}: {said(done.stderr)}", hint="gitparams doctor"
@@ -328,9 +329,9 @@ class Git:
             if refused is None:
                 return
             self._mover = None  # git ends it after a refusal
-            if _RACE.search(refused):
+            if re.search(_RACE, refused):
                 raise RefMoved(f"{ref} moved meanwhile.")
-            if not _PASSING.search(refused) or time.monotonic() > until:
+            if not re.search(_PASSING, refused) or time.monotonic() > until:
                 raise LedgerError(f"Git could not move {ref}: {said(refused)}", hint=_lock_hint(refused))
             time.sleep(0.05)
 

@@ -6,6 +6,7 @@ documents in which a value carries its type, so that SQL compares numbers with n
 
 from __future__ import annotations
 
+import gc
 import json
 import re
 import sqlite3
@@ -13,40 +14,46 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gitparams.entry import METRICS, PARAMS, RUN, Header, author_of, check_format, read_event, read_run, run_document
 from gitparams.errors import FormatError, GitParamsError
 from gitparams.git import Git
 from gitparams.ledger import Appended, Ledger
-from gitparams.merge import Version, heads, merged
 from gitparams.model import Oid, Run, RunId
 from gitparams.params import nested, path_keys
 from gitparams.values import Value, decode_json, encode_json
+
+if TYPE_CHECKING:
+    from gitparams.merge import Version
 
 SCHEMA = 1
 _BATCH = 2000
 _BUSY_SECONDS = 10.0
 
 _TABLES = """
-CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
-CREATE TABLE entries (
+CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS entries (
   tree TEXT PRIMARY KEY, run TEXT NOT NULL, event TEXT NOT NULL, author TEXT NOT NULL, prev TEXT NOT NULL
 ) WITHOUT ROWID;
-CREATE INDEX entries_of_run ON entries (run);
-CREATE TABLE runs (
+CREATE TABLE IF NOT EXISTS runs (
   id TEXT PRIMARY KEY, started REAL NOT NULL, experiment TEXT, status TEXT, name TEXT, commit_id TEXT, parent TEXT,
   hidden INTEGER NOT NULL, author TEXT NOT NULL, trees TEXT NOT NULL, broken TEXT,
   document TEXT, params TEXT NOT NULL, metrics TEXT NOT NULL
 );
-CREATE INDEX runs_by_time ON runs (hidden, started DESC, id);
-CREATE INDEX runs_before ON runs (experiment, status, hidden, started);
-CREATE INDEX runs_by_name ON runs (name) WHERE name IS NOT NULL;
-CREATE INDEX runs_by_commit ON runs (commit_id, started);
-CREATE INDEX runs_by_parent ON runs (parent) WHERE parent IS NOT NULL;
 """
+_INDEXES = {
+    "entries_of_run": "entries (run)",
+    "runs_by_time": "runs (hidden, started DESC, id)",
+    "runs_before": "runs (experiment, status, hidden, started)",
+    "runs_by_name": "runs (name) WHERE name IS NOT NULL",
+    "runs_by_commit": "runs (commit_id, started)",
+    "runs_by_parent": "runs (parent) WHERE parent IS NOT NULL",
+}
+_LOADING_PAGES = -131072  # KiB
 # Shown 0, deleted 1, group 2: one small number, so that counting and listing need one index.
 _SHOWN, _DELETED, _GROUP = 0, 1, 2
 
@@ -155,9 +162,26 @@ class Index:
             if tip is None:
                 self.connection.execute("DELETE FROM runs")
                 self.connection.execute("DELETE FROM entries")
+            elif known is None:
+                self._load(tip)
             else:
                 self._mirror_between(known, tip)
             self._set_tip(tip)
+
+    def _load(self, tip: Oid) -> None:
+        """Mirror a whole ledger at once: the indexes come after the rows, and few pages are written twice."""
+        self.connection.execute(f"PRAGMA cache_size = {_LOADING_PAGES}")
+        for name in _INDEXES:
+            self.connection.execute(f"DROP INDEX IF EXISTS {name}")
+        collecting = gc.isenabled()
+        gc.disable()  # millions of values are made and none of them in a circle
+        try:
+            self._mirror_between(None, tip)
+        finally:
+            if collecting:
+                gc.enable()
+        for name, columns in _INDEXES.items():
+            self.connection.execute(f"CREATE INDEX {name} ON {columns}")
 
     def _mirror_between(self, known: Oid | None, tip: Oid) -> None:
         added, dropped = self.ledger.between(known, tip)
@@ -170,7 +194,7 @@ class Index:
                 run = header.run or _stand_in(commit)
                 entries.append((header, run))
                 touched.add(run)
-        self._insert_entries(entries)
+        self._insert_entries(sorted(entries, key=lambda entry: entry[0].tree) if known is None else entries)
         self._refresh(touched, entries if known is None else None)
 
     def _refresh(self, touched: set[RunId], everything: list[tuple[Header, RunId]] | None) -> None:
@@ -210,6 +234,8 @@ class Index:
         Raises:
             FormatError: its newest entry cannot be read.
         """
+        from gitparams.merge import Version, heads, merged
+
         prev = self._prev(run)
         newest = heads(prev)
         versions = [self._read_version(tree, prev) for tree in newest]
@@ -218,6 +244,8 @@ class Index:
         return merged(versions, prev, lambda tree: self._try_version(tree, prev))
 
     def _heads(self, run: RunId) -> list[Oid]:
+        from gitparams.merge import heads
+
         return heads(self._prev(run))
 
     def _prev(self, run: RunId) -> dict[Oid, tuple[Oid, ...]]:
@@ -254,6 +282,8 @@ class Index:
             return None
 
     def _read_version(self, tree: Oid, prev: Mapping[Oid, Sequence[Oid]]) -> Version:
+        from gitparams.merge import Version
+
         files = self.git.tree(tree)
         blobs = [self.git.read(files[name].oid) if name in files else None for name in (RUN, PARAMS, METRICS)]
         document, params, metrics = (_decoded(name, blob) for name, blob in zip((RUN, PARAMS, METRICS), blobs, strict=True))
@@ -468,15 +498,10 @@ def _prepare(connection: sqlite3.Connection) -> None:
     if version == SCHEMA and tables == 3:
         return
     if version == 0 and not connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
-        connection.executescript(
-            f"BEGIN EXCLUSIVE; {_TABLES if not _has_tables(connection) else ''} PRAGMA user_version = {SCHEMA}; COMMIT;"
-        )
+        indexes = "".join(f"CREATE INDEX IF NOT EXISTS {name} ON {columns};" for name, columns in _INDEXES.items())
+        connection.executescript(f"BEGIN EXCLUSIVE; {_TABLES} {indexes} PRAGMA user_version = {SCHEMA}; COMMIT;")
         return
     raise sqlite3.DatabaseError(f"index of version {version}")
-
-
-def _has_tables(connection: sqlite3.Connection) -> bool:
-    return connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone() is not None
 
 
 def _replaced(path: Path) -> sqlite3.Connection:
@@ -528,7 +553,8 @@ def _row_of_blobs(run: RunId, tree: Oid, author: str, found: Sequence[tuple[str,
             raise FormatError(f"run.json tells of {read.id}, and the message of {run}.")
         read_event(document)
         hidden = _DELETED if read.deleted else _GROUP if read.group else _SHOWN
-        text = encode_document(document)
+        assert found[0] is not None
+        text = found[0][2].decode("utf-8")
         flat = flat_document(params), flat_document(_top_level(metrics))
     except (FormatError, ValueError, TypeError, RecursionError) as error:
         return _broken_row(run, [tree], author, str(error))
@@ -655,7 +681,7 @@ def _fill(mapping: Mapping[str, Any], prefix: str, flat: dict[str, Any], depth: 
     if depth > _DEEPEST:
         raise ValueError(f"nested deeper than {_DEEPEST} mappings")
     for key, value in mapping.items():
-        path = prefix + (key if _SAFE.fullmatch(key) else _escaped(key))
+        path = prefix + _flat_part(key)
         kind = type(value)
         if kind is float or kind is int:
             flat[path] = value if value == value else "x"
@@ -672,6 +698,11 @@ def _fill(mapping: Mapping[str, Any], prefix: str, flat: dict[str, Any], depth: 
             flat[path] = "b1" if value else "b0"
         else:
             flat[path] = "l" + encode_json(value, indent=None).decode("utf-8")
+
+
+@lru_cache(maxsize=100_000)
+def _flat_part(key: str) -> str:
+    return key if _SAFE.fullmatch(key) else _escaped(key)
 
 
 def _from_flat(text: str) -> Value:

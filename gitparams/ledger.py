@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -98,7 +97,7 @@ class Ledger:
             if appended is not None:
                 self._maintain(appended.commit)
                 return appended
-            time.sleep(random.uniform(0, min(0.5, 0.005 * 2**attempt)))
+            time.sleep(os.urandom(1)[0] / 255 * min(0.5, 0.005 * 2**attempt))
         raise LedgerError(f"{REF} moved {ATTEMPTS} times while one entry was appended.", hint="gitparams doctor")
 
     def _try(self, tip: Oid | None, draft: Draft) -> Appended:

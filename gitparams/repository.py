@@ -12,15 +12,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gitparams.capture.redaction import redact_command, redact_layer, redact_text
 from gitparams.directions import Direction
 from gitparams.entry import OUTPUT, details_files, read_details
 from gitparams.errors import FormatError, GitParamsError, LedgerError, RunNotFound, UsageError
 from gitparams.git import Git, TreeEntry
 from gitparams.index import BrokenRun, Filter, Index, Listed, Progress
-from gitparams.journal import Ending, Journal, JournalState, found_dead, journals
 from gitparams.ledger import Appended, Draft, Ledger
-from gitparams.merge import Version
 from gitparams.model import (
     CodeState,
     Details,
@@ -37,12 +34,15 @@ from gitparams.model import (
     now,
 )
 from gitparams.params import Layer, Origin, nested, stack
-from gitparams.selector import Selector
 from gitparams.settings import FILE, Settings, read_settings
-from gitparams.snapshot import Snapshot, take
 
+# What only some commands need is imported where they need it: `log` starts faster than a person notices.
 if TYPE_CHECKING:
     from gitparams.changes import CodeChange, RunDiff
+    from gitparams.journal import Ending, Journal, JournalState
+    from gitparams.merge import Version
+    from gitparams.selector import Selector
+    from gitparams.snapshot import Snapshot
 
 ALL = Filter()
 """Every run that is shown: no group, and not deleted."""
@@ -221,6 +221,8 @@ class Repository:
         return [before, runs[0]]
 
     def _selector(self) -> Selector:
+        from gitparams.selector import Selector
+
         return Selector(self.git, self.index, self.settings, self._params_at)
 
     def _blob(self, entry: TreeEntry | None) -> bytes | None:
@@ -287,9 +289,13 @@ class Repository:
         Raises:
             LedgerError: neither could be written. When only the entry could not, the journal stays for the next command.
         """
+        from gitparams.capture.redaction import redact_layer
+
         layer, hidden = redact_layer(beginning.params)
         snapshot = self._code()
         run = self._new_run(beginning, layer, hidden, status, snapshot.code)
+        from gitparams.journal import Journal
+
         try:
             journal = Journal.create(self.live, run, layer.origins, lock=status is Status.RUNNING)
         except OSError as error:
@@ -317,11 +323,15 @@ class Repository:
 
     def journal_of(self, run: RunId) -> Journal | None:
         """Return the journal of a run in progress, or None."""
+        from gitparams.journal import Journal
+
         folder = self.live / run
         return Journal(folder) if (folder / "run.json").exists() else None
 
     def bring_in(self, spool: Path) -> list[Run]:
         """Bring in the runs of a spool that were started below this work tree, with their own times; each one only once."""
+        from gitparams.journal import journals
+
         brought = []
         for journal in journals(spool):
             if not journal.alive() and self._belongs(journal):
@@ -338,6 +348,10 @@ class Repository:
 
     def recover(self) -> list[Run]:
         """Close the runs whose process died, and bring in those that ended while the ledger could not be written."""
+        if not _has_entries(self.live):
+            return []
+        from gitparams.journal import journals
+
         recovered = []
         for journal in journals(self.live):
             with suppress(LedgerError, OSError):
@@ -356,6 +370,8 @@ class Repository:
             ending = state.ending
             if ending is None and (state.run.status is Status.OPEN or state.run.host not in ("", host())):
                 return None
+            from gitparams.journal import found_dead
+
             closed = self._append_journal(state, ending or found_dead(journal.folder))
             journal.remove()
         except FormatError:
@@ -373,7 +389,7 @@ class Repository:
         if not self.index.trees_of(mine.id):
             self.index.catch_up(self.ledger.tip())
         if not self.index.trees_of(mine.id):
-            return self._append_new(mine, EventKind.FINISH, state.details, Snapshot(mine.code), event)
+            return self._append_new(mine, EventKind.FINISH, state.details, None, event)
 
         def change(run: Run) -> Run:
             fields = {
@@ -404,6 +420,8 @@ class Repository:
         details: Details | None = None,
     ) -> Run:
         """Record one finished run at once. Raises `LedgerError` when it could not be written; nothing half written is left."""
+        from gitparams.capture.redaction import redact_layer
+
         layer, hidden = redact_layer(beginning.params)
         snapshot = self._code()
         run = replace(self._new_run(beginning, layer, hidden, status, snapshot.code), metrics=dict(metrics))
@@ -481,6 +499,8 @@ class Repository:
 
     def update(self, run: RunId, layer: Layer, metrics: Mapping[str, Metric]) -> Run:
         """Add params and metrics to a run."""
+        from gitparams.capture.redaction import redact_layer
+
         clean, hidden = redact_layer(layer)
         files: dict[str, bytes] = {}
 
@@ -495,10 +515,12 @@ class Repository:
 
     # -- drafts -------------------------------------------------------------------------------------------------------
 
-    def _append_new(self, run: Run, kind: EventKind, details: Details, snapshot: Snapshot, event: Event | None = None) -> Run:
+    def _append_new(
+        self, run: Run, kind: EventKind, details: Details, snapshot: Snapshot | None, event: Event | None = None
+    ) -> Run:
         moment = event or new_event(kind, run.started if kind is EventKind.START else None)
         files = details_files(replace(details, output=clean_output(details.output)))
-        packs = (snapshot.pack,) if snapshot.pack else ()
+        packs = (snapshot.pack,) if snapshot is not None and snapshot.pack else ()
 
         def prepare(tip: Oid | None) -> Draft:
             self.index.catch_up(tip)
@@ -539,6 +561,8 @@ class Repository:
             return {}  # a broken gitparams.yaml must not keep a run from being written
 
     def _new_run(self, beginning: Beginning, layer: Layer, hidden: Iterable[str], status: Status, code: CodeState) -> Run:
+        from gitparams.capture.redaction import redact_command, redact_text
+
         settings = self.settings
         return Run(
             id=new_run_id(),
@@ -572,6 +596,8 @@ class Repository:
         """Return the code as it is; in a loop of `record` the answer of the last second serves."""
         present = time.monotonic()
         if self._snapshot is None or present - self._snapshot[0] > SNAPSHOT_SECONDS:
+            from gitparams.snapshot import take
+
             self._snapshot = (present, take(self.git, self.index))
         return self._snapshot[1]
 
@@ -599,10 +625,20 @@ def clean_output(output: bytes) -> bytes:
     """Return the output without secrets of a known shape."""
     if not output:
         return output
+    from gitparams.capture.redaction import redact_text
+
     return redact_text(output.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
 
 
 # -- small things ---------------------------------------------------------------------------------------------------------
+
+
+def _has_entries(folder: Path) -> bool:
+    try:
+        with os.scandir(folder) as entries:
+            return next(entries, None) is not None
+    except OSError:
+        return False
 
 
 def _setter(fields: Callable[[Run], dict[str, object]]) -> Callable[[Run], Run]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -68,6 +67,8 @@ def read_settings(top: Path | None, memory: Index | None = None) -> Settings:
         raise ParamsFileError(FILE, f"it cannot be read: {error.strerror}.") from None
     if path is None or data is None or not data.strip():
         return Settings()
+    import hashlib
+
     digest = hashlib.sha256(data).hexdigest()
     kept = _kept(memory.remembered("settings"), digest) if memory else None
     if kept is not None:

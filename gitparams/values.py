@@ -62,10 +62,7 @@ def decode_json(data: bytes | str) -> Value:
     """
     text = data.decode("utf-8") if isinstance(data, bytes) else data
     try:
-        if _FLOAT_TAG not in text:
-            result: Value = json.loads(text, parse_constant=_refuse_constant)
-        else:
-            result = json.loads(text, parse_constant=_refuse_constant, object_hook=_untagged)
+        result: Value = (_TAGGED if _FLOAT_TAG in text else _PLAIN).decode(text)
     except RecursionError:
         raise ValueError("nested too deeply") from None
     return result
@@ -135,3 +132,8 @@ def _untagged(mapping: dict[str, Value]) -> Value:
 
 def _refuse_constant(name: str) -> Value:
     raise ValueError(f"{name} is not JSON")
+
+
+# Made once: json.loads with these arguments makes a decoder for each text, which is most of the time a small one takes.
+_PLAIN = json.JSONDecoder(parse_constant=_refuse_constant)
+_TAGGED = json.JSONDecoder(parse_constant=_refuse_constant, object_hook=_untagged)
