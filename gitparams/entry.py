@@ -28,33 +28,29 @@ class Header:
         tree: the entry's tree, which names the entry wherever the chain is rebuilt.
         parents: the commits before it.
         author: ``Name <email> seconds offset``, a part of the entry's identity.
-        trailers: the trailers of its message, in order.
+        trailers: the trailers of its message; of one that stands twice, the first.
     """
 
     tree: Oid
     parents: tuple[Oid, ...]
     author: str
-    trailers: tuple[tuple[str, str], ...]
-
-    def trailer(self, key: str) -> str:
-        """Return the value of a trailer, or the empty text."""
-        return next((value for name, value in self.trailers if name == key), "")
+    trailers: Mapping[str, str]
 
     @property
     def run(self) -> RunId | None:
         """The run it is an entry of; None for a merge or purge of the ledger."""
-        text = self.trailer("Run-Id")
+        text = self.trailers.get("Run-Id", "")
         return RunId(text) if is_run_id(text) else None
 
     @property
     def event(self) -> str:
         """The event it was written for."""
-        return self.trailer("Run-Event")
+        return self.trailers.get("Run-Event", "")
 
     @property
     def prev(self) -> tuple[Oid, ...]:
         """The trees of the entries of this run that it followed."""
-        return tuple(Oid(word) for word in self.trailer("Run-Prev").split())
+        return tuple(Oid(word) for word in self.trailers.get("Run-Prev", "").split())
 
 
 # -- tree -----------------------------------------------------------------------------------------------------------------
@@ -374,8 +370,12 @@ def parse_commit(data: bytes) -> Header:
         elif line.startswith("author "):
             author = line[7:]
     last_paragraph = body.decode("utf-8", "replace").rstrip("\n").rpartition("\n\n")[2]
-    pairs = (line.partition(": ") for line in last_paragraph.split("\n") if line.startswith("Run-"))
-    return Header(Oid(tree), tuple(parents), author, tuple((key, value) for key, colon, value in pairs if colon))
+    trailers: dict[str, str] = {}
+    for line in last_paragraph.split("\n"):
+        key, colon, value = line.partition(": ")
+        if colon and key.startswith("Run-"):
+            trailers.setdefault(key, value)
+    return Header(Oid(tree), tuple(parents), author, trailers)
 
 
 def author_of(line: str) -> str:

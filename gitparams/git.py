@@ -89,9 +89,9 @@ def find_place(start: Path | None = None) -> Place:
             f"Git does not trust {where}: it belongs to another user.",
             hint=f"git config --global --add safe.directory {_dubious_folder(answer.stderr) or where}",
         )
-    # The last question, --show-toplevel, fails in a bare repository after the others were answered.
+    # The last question, --show-toplevel, fails in a bare repository and inside .git after the others were answered.
     lines = answer.stdout.decode("utf-8", "surrogateescape").split("\n")
-    if answer.returncode != 0 and (len(lines) < 6 or lines[0] != "true"):
+    if len(lines) < 7:
         raise RepositoryError(f"{where} is not in a git repository.", hint="git init")
     git_dir = Path(lines[1])
     common_dir = (where / lines[2]).resolve()

@@ -10,6 +10,7 @@ import gc
 import json
 import re
 import sqlite3
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gitparams.entry import METRICS, PARAMS, RUN, Header, author_of, check_format, read_event, read_run, run_document
 from gitparams.errors import FormatError, GitParamsError
@@ -53,7 +54,7 @@ _INDEXES = {
     "runs_by_commit": "runs (commit_id, started)",
     "runs_by_parent": "runs (parent) WHERE parent IS NOT NULL",
 }
-_LOADING_PAGES = -131072  # KiB
+_LOADING_PAGES = -65536  # KiB
 # Shown 0, deleted 1, group 2: one small number, so that counting and listing need one index.
 _SHOWN, _DELETED, _GROUP = 0, 1, 2
 
@@ -104,6 +105,20 @@ class Filter:
     parent: str | None = None
 
 
+class _Entry(NamedTuple):
+    """A row of the entries."""
+
+    tree: Oid
+    run: RunId
+    event: str
+    author: str
+    prev: str
+
+
+def _entry(header: Header, run: RunId) -> _Entry:
+    return _Entry(header.tree, run, sys.intern(header.event), header.author, header.trailers.get("Run-Prev", ""))
+
+
 class Index:
     """The mirror of one repository's ledger. Open it with `Index.open`, and close it."""
 
@@ -145,7 +160,7 @@ class Index:
             with self._writing():
                 if self._tip() != appended.before:
                     return
-                self._insert_entries([(header, draft.run.id)])
+                self._insert_entries([_entry(header, draft.run.id)])
                 row = _row(draft.run, [header.tree], encode_document(run_document(draft.run, draft.event)))
                 if len(self._heads(draft.run.id)) > 1:
                     row = self._read_row(draft.run.id)
@@ -192,12 +207,12 @@ class Index:
         for commit, header in self.ledger.headers(added):
             if header.event not in ("merge", "purge"):
                 run = header.run or _stand_in(commit)
-                entries.append((header, run))
+                entries.append(_entry(header, run))
                 touched.add(run)
-        self._insert_entries(sorted(entries, key=lambda entry: entry[0].tree) if known is None else entries)
+        self._insert_entries(sorted(entries) if known is None else entries)
         self._refresh(touched, entries if known is None else None)
 
-    def _refresh(self, touched: set[RunId], everything: list[tuple[Header, RunId]] | None) -> None:
+    def _refresh(self, touched: set[RunId], everything: list[_Entry] | None) -> None:
         """Rewrite the rows of some runs; `everything` spares asking for the entries when they are all at hand."""
         newest = _newest_of(everything) if everything is not None else {run: self._heads(run) for run in touched}
         authors = self._authors(newest, everything)
@@ -258,16 +273,15 @@ class Index:
         row = rows.fetchone()
         return str(row[0]) if row else ""
 
-    def _authors(self, newest: Mapping[RunId, list[Oid]], everything: list[tuple[Header, RunId]] | None) -> dict[RunId, str]:
+    def _authors(self, newest: Mapping[RunId, list[Oid]], everything: list[_Entry] | None) -> dict[RunId, str]:
         if everything is None:
             return {run: self._author(run) for run in newest}
-        followers = {run: header.author for header, run in everything}
-        return followers | {run: header.author for header, run in everything if not header.prev}
+        followers = {entry.run: entry.author for entry in everything}
+        return followers | {entry.run: entry.author for entry in everything if not entry.prev}
 
-    def _insert_entries(self, entries: Iterable[tuple[Header, RunId]]) -> None:
+    def _insert_entries(self, entries: Iterable[_Entry]) -> None:
         self.connection.executemany(
-            "INSERT OR REPLACE INTO entries (tree, run, event, author, prev) VALUES (?, ?, ?, ?, ?)",
-            ((header.tree, run, header.event, header.author, " ".join(header.prev)) for header, run in entries),
+            "INSERT OR REPLACE INTO entries (tree, run, event, author, prev) VALUES (?, ?, ?, ?, ?)", entries
         )
 
     def _delete_entry(self, header: Header) -> list[RunId]:
@@ -604,12 +618,12 @@ def _stand_in(commit: Oid) -> RunId:
     return RunId(f"?{commit[:15]}")
 
 
-def _newest_of(entries: list[tuple[Header, RunId]]) -> dict[RunId, list[Oid]]:
-    followed = {(run, tree) for header, run in entries for tree in header.prev}
-    newest: dict[RunId, list[Oid]] = {run: [] for _, run in entries}
-    for header, run in entries:
-        if (run, header.tree) not in followed:
-            newest[run].append(header.tree)
+def _newest_of(entries: list[_Entry]) -> dict[RunId, list[Oid]]:
+    followed = {(entry.run, tree) for entry in entries if entry.prev for tree in entry.prev.split()}
+    newest: dict[RunId, list[Oid]] = {entry.run: [] for entry in entries}
+    for entry in entries:
+        if (entry.run, entry.tree) not in followed:
+            newest[entry.run].append(entry.tree)
     return {run: sorted(set(trees)) for run, trees in newest.items()}
 
 
@@ -628,6 +642,7 @@ def _top_level(metrics: Mapping[str, Any]) -> dict[str, Any]:
 
 # -- flat documents -------------------------------------------------------------------------------------------------------
 
+_ENCODER = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
 _DEEPEST = 200
 _SAFE = re.compile(r"[A-Za-z0-9_-]+")
 _UNSAFE = re.compile(r"[^A-Za-z0-9_-]")
@@ -655,7 +670,7 @@ def flat_document(mapping: Mapping[str, Any]) -> str:
     flat: dict[str, Any] = {}
     _fill(mapping, "", flat)
     try:
-        return json.dumps(flat, allow_nan=False, separators=(",", ":"))
+        return _ENCODER.encode(flat)
     except ValueError:
         return "{" + ",".join(f"{json.dumps(key)}:{_number_text(value)}" for key, value in flat.items()) + "}"
 

@@ -26,6 +26,7 @@ Metric = int | float | bool
 SHOWN_ID_LETTERS = 8
 SHORTEST_PREFIX = 4
 _ID_LETTERS = "klmnopqrstuvwxyz"
+_ID = re.compile("[k-z]+")
 _RESERVED_NAMES = frozenset({"latest", "worktree", "best"})
 
 
@@ -200,12 +201,12 @@ def new_run_id() -> RunId:
 
 def is_run_id(text: str) -> bool:
     """Tell whether the text is a whole run id."""
-    return len(text) == 16 and is_id_prefix(text)
+    return len(text) == 16 and _ID.fullmatch(text) is not None
 
 
 def is_id_prefix(text: str) -> bool:
     """Tell whether the text may begin a run id: four letters or more, all from k to z."""
-    return SHORTEST_PREFIX <= len(text) <= 16 and all(letter in _ID_LETTERS for letter in text)
+    return SHORTEST_PREFIX <= len(text) <= 16 and _ID.fullmatch(text) is not None
 
 
 def new_event(kind: EventKind, time: datetime | None = None) -> Event:

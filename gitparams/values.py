@@ -43,7 +43,10 @@ def encode_json(value: Value, *, indent: int | None = 2) -> bytes:
     """
     separators = (",", ":") if indent is None else (",", ": ")
     try:
-        text = json.dumps(value, indent=indent, sort_keys=True, ensure_ascii=False, allow_nan=False, separators=separators)
+        if indent is None:
+            text = _COMPACT.encode(value)
+        else:
+            text = json.dumps(value, indent=indent, sort_keys=True, ensure_ascii=False, allow_nan=False, separators=separators)
         if _FLOAT_TAG[1:] + '"' in text:
             raise ValueError("may hold a mapping that looks like a tag")
     except ValueError:
@@ -137,3 +140,4 @@ def _refuse_constant(name: str) -> Value:
 # Made once: json.loads with these arguments makes a decoder for each text, which is most of the time a small one takes.
 _PLAIN = json.JSONDecoder(parse_constant=_refuse_constant)
 _TAGGED = json.JSONDecoder(parse_constant=_refuse_constant, object_hook=_untagged)
+_COMPACT = json.JSONEncoder(sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
