@@ -92,12 +92,6 @@ class RunDiff:
     def __bool__(self) -> bool:
         return bool(self.params or self.metrics or self.code or self.packages)
 
-    def __str__(self) -> str:
-        from gitparams.model import now
-        from gitparams.screens.diff import render
-
-        return render(self, terminal=Terminal(), directions={}, now=now())
-
     def only(self, *, params: bool = False, metrics: bool = False) -> RunDiff:
         """Return the chosen sections of the difference; all of it when none is chosen."""
         if not params and not metrics:

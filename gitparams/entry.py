@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from gitparams.errors import FormatError
 from gitparams.git import Git, GitObject, TreeEntry
 from gitparams.model import CodeState, Details, Event, EventKind, Metric, Oid, Run, RunId, Status, is_run_id
-from gitparams.params import Origin, Overridden, nested
+from gitparams.params import Origin, Overridden, Params, nested
 from gitparams.values import Value, decode_json, encode_json
 
 FORMAT = 1
@@ -152,10 +152,38 @@ def read_run(document: Mapping[str, Any], params: Mapping[str, Any], metrics: Ma
     Raises:
         FormatError: a newer format, or a document that is not one of ours.
     """
+    check_document(document)
+    try:
+        return _read_run(document, nested(params), metrics, author)
+    except RecursionError:
+        raise FormatError("params.json is nested too deeply.") from None
+
+
+def check_document(document: Mapping[str, Any]) -> None:
+    """Refuse a run.json of a newer format, or with a field that is missing or of the wrong type. Raises `FormatError`."""
     check_format(document)
     try:
-        return _read_run(document, params, metrics, author)
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
+        wrong = [key for key, value in document.items() if value is not None and not isinstance(value, _TYPES.get(key, object))]
+        wrong += [
+            key
+            for key, value in document.get("git", {}).items()
+            if value is not None and type(value) is not _CODE.get(key, str)
+        ]
+        if wrong:
+            raise ValueError(f"{wrong[0]} is of the wrong type")
+        if not is_run_id(document["id"]) or document["status"] not in _STATUSES:
+            raise ValueError("no such id or status")
+        if not _OIDS.fullmatch(
+            f"{document['git'].get('commit') or ''} {document['git'].get('tree') or ''}" if "git" in document else " "
+        ):
+            raise ValueError("git names no object id")
+        _time(document["started"])
+        _time(document.get("finished") or document["started"])
+        event = document["event"]
+        _time(event["time"])
+        if event["kind"] not in _KINDS or not isinstance(event["nonce"], str):
+            raise ValueError("no such event")
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise FormatError(f"run.json is not one of gitparams: {error!r}.") from None
 
 
@@ -171,64 +199,57 @@ def check_format(document: Any) -> None:
 
 
 def read_event(document: Mapping[str, Any]) -> Event:
-    """Return the event in a run.json. Raises `FormatError`."""
-    try:
-        event = document["event"]
-        return Event(EventKind(event["kind"]), _time(event["time"]), str(event["nonce"]))
-    except (KeyError, TypeError, ValueError, OverflowError):
-        raise FormatError("run.json tells no event.") from None
+    """Return the event in a run.json that `check_document` let pass."""
+    event = document["event"]
+    return Event(EventKind(event["kind"]), _time(event["time"]), event["nonce"])
 
 
-def _read_run(document: Mapping[str, Any], params: Mapping[str, Any], metrics: Mapping[str, Metric], author: str) -> Run:
-    code = document.get("git", {})
-    if not is_run_id(document["id"]):
-        raise ValueError("id")
-    exit_code = document.get("exit_code")
-    if exit_code is not None and not isinstance(exit_code, int):
-        raise ValueError("exit_code")
-    known = _KNOWN
+def _read_run(document: Mapping[str, Any], params: Params, metrics: Mapping[str, Metric], author: str) -> Run:
+    get = document.get
+    code = get("git") or {}
     return Run(
         id=RunId(document["id"]),
         status=Status(document["status"]),
         started=_time(document["started"]),
-        finished=_time(document["finished"]) if document.get("finished") else None,
-        name=_text(document.get("name")),
-        experiment=_text(document.get("experiment")) or "default",
-        params=nested(params),
-        metrics={str(key): value for key, value in metrics.items() if isinstance(value, int | float)},
-        command=tuple(map(str, document.get("command", ()))),
-        cwd=str(document.get("cwd", ".")),
-        code=CodeState(
-            commit=_oid(code.get("commit")),
-            branch=_text(code.get("branch")),
-            tree=_oid(code.get("tree")),
-            dirty=bool(code.get("dirty", False)),
-            patch_id=_text(code.get("patch_id")),
-            note=_text(code.get("note")),
-        ),
+        finished=_time(document["finished"]) if get("finished") else None,
+        name=get("name"),
+        experiment=get("experiment") or "default",
+        params=params,
+        metrics={key: value for key, value in metrics.items() if isinstance(value, int | float)},
+        command=tuple(map(str, get("command") or ())),
+        cwd=get("cwd") or ".",
+        code=CodeState(**{key: value for key, value in code.items() if key in _CODE and value is not None}),
         author=author,
-        host=str(document.get("host", "")),
-        user=str(document.get("user", "")),
-        python=str(document.get("python", "")),
-        exit_code=exit_code,
-        seeds=dict(document.get("seeds", {})),
-        inputs=dict(document.get("inputs", {})),
-        outputs=dict(document.get("outputs", {})),
-        tags=tuple(sorted(map(str, document.get("tags", ())))),
-        note=str(document.get("note", "")),
-        deleted=bool(document.get("deleted", False)),
-        parent=RunId(_text(document["parent"]) or "") if document.get("parent") else None,
-        group=bool(document.get("group", False)),
-        programs=tuple(document.get("programs", ())),
-        redacted=tuple(map(str, document.get("redacted", ()))),
-        environment=dict(document.get("environment", {})),
-        extra={key: value for key, value in document.items() if key not in known},
+        host=get("host") or "",
+        user=get("user") or "",
+        python=get("python") or "",
+        exit_code=get("exit_code"),
+        seeds=get("seeds") or {},
+        inputs=get("inputs") or {},
+        outputs=get("outputs") or {},
+        tags=tuple(sorted(map(str, get("tags") or ()))),
+        note=get("note") or "",
+        deleted=get("deleted") or False,
+        parent=get("parent"),
+        group=get("group") or False,
+        programs=tuple(get("programs") or ()),
+        redacted=tuple(map(str, get("redacted") or ())),
+        environment=get("environment") or {},
+        extra={key: value for key, value in document.items() if key not in _TYPES},
     )
 
 
-_KNOWN = frozenset(
-    {"format", "event", "git"} | {field.name for field in fields(Run)} - {"code", "params", "metrics", "author", "extra"}
-)
+_TEXTS = ("id", "name", "experiment", "status", "started", "finished", "cwd", "host", "user", "python", "note", "parent")
+_TYPES: dict[str, type] = {
+    **dict.fromkeys(_TEXTS, str),
+    **dict.fromkeys(("event", "git", "seeds", "inputs", "outputs", "environment"), dict),
+    **dict.fromkeys(("command", "tags", "programs", "redacted"), list),
+    **dict.fromkeys(("deleted", "group"), bool),
+    **dict.fromkeys(("format", "exit_code"), int),
+}
+_CODE: dict[str, type] = {"commit": str, "branch": str, "tree": str, "dirty": bool, "patch_id": str, "note": str}
+_STATUSES, _KINDS = frozenset(map(str, Status)), frozenset(map(str, EventKind))
+_OIDS = re.compile(r"(?:[0-9a-f]{40}|[0-9a-f]{64})? (?:[0-9a-f]{40}|[0-9a-f]{64})?")
 
 
 def _time(text: str) -> datetime:
@@ -237,19 +258,6 @@ def _time(text: str) -> datetime:
         raise ValueError(f"{text} has no offset")
     time.timestamp()  # a year that no clock of ours can show overflows here
     return time
-
-
-def _text(value: Any) -> str | None:
-    if value is not None and not isinstance(value, str):
-        raise ValueError(f"{value!r} is no text")
-    return value
-
-
-def _oid(value: Any) -> Oid | None:
-    text = _text(value)
-    if text is not None and not _OID.fullmatch(text):
-        raise ValueError(f"{text!r} is no object id")
-    return Oid(text) if text is not None else None
 
 
 def _without_empty(document: Mapping[str, Value]) -> dict[str, Value]:
@@ -360,22 +368,19 @@ def parse_commit(data: bytes) -> Header:
     >>> parse_commit(b"tree 11\\nparent 22\\nauthor A <a> 0 +0000\\n\\nstart x\\n\\nRun-Event: start\\n").event
     'start'
     """
-    head, _, body = data.partition(b"\n\n")
-    tree, parents, author = "", [], ""
-    for line in head.decode("utf-8", "replace").split("\n"):
-        if line.startswith("parent "):
-            parents.append(Oid(line[7:]))
-        elif line.startswith("tree "):
-            tree = line[5:]
-        elif line.startswith("author "):
-            author = line[7:]
-    last_paragraph = body.decode("utf-8", "replace").rstrip("\n").rpartition("\n\n")[2]
+    head = _HEAD.match(data)
+    if head is None:
+        return Header(Oid(""), (), "", {})
     trailers: dict[str, str] = {}
-    for line in last_paragraph.split("\n"):
-        key, colon, value = line.partition(": ")
-        if colon and key.startswith("Run-"):
-            trailers.setdefault(key, value)
-    return Header(Oid(tree), tuple(parents), author, trailers)
+    body = data.rstrip(b"\n")
+    for key, value in _TRAILER.findall(body, max(body.rfind(b"\n\n"), 0)):
+        trailers.setdefault(key.decode(), value.decode("utf-8", "replace"))
+    parents = tuple(Oid(word) for word in head[2].decode().split()[1::2])
+    return Header(Oid(head[1].decode()), parents, head[3].decode("utf-8", "replace"), trailers)
+
+
+_HEAD = re.compile(rb"tree ([0-9a-f]+)\n((?:parent [0-9a-f]+\n)*)author ([^\n]*)\n")
+_TRAILER = re.compile(rb"^(Run-[A-Za-z]+): (.*)$", re.M)
 
 
 def author_of(line: str) -> str:
@@ -385,9 +390,6 @@ def author_of(line: str) -> str:
     'A <a@b>'
     """
     return line[: line.rfind(">") + 1]
-
-
-_OID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
 def _one_line(text: str) -> str:

@@ -192,12 +192,12 @@ class Git:
         if process.returncode != 0:
             raise GitParamsError(f"git {args[0]} failed.")
 
-    def open(self, *args: str, errors: int = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
+    def open(self, *args: str, answers: int = subprocess.PIPE, errors: int = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
         """Start one git command with pipes for its input and output."""
         return subprocess.Popen(
             self.command(*args),
             stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
+            stdout=answers,
             stderr=errors,
             cwd=self.place.top or self.place.git_dir,
             env=self.environment,
@@ -315,6 +315,19 @@ class Git:
                 )
             time.sleep(pause)
         raise AssertionError("the loop above returns or raises")
+
+    def _feed(self, words: Sequence[str], data: bytes) -> bytes | None:
+        """Run a git command that reads data and prints nothing to read; return what it said when it failed."""
+        process = self.open(*words, answers=subprocess.DEVNULL, errors=subprocess.PIPE)
+        assert process.stdin is not None and process.stderr is not None
+        with process:
+            try:
+                process.stdin.write(data)
+                process.stdin.close()
+            except BrokenPipeError:
+                pass  # it ended early, and says why
+            refusal = process.stderr.read()
+        return None if process.returncode == 0 else refusal or b"it did not say why"
 
     def move_ref(self, ref: str, new: Oid, old: Oid | None, patience: float = 10.0) -> None:
         """Move a ref from `old` (None: it must not exist) to `new`, keeping a reflog.

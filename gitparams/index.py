@@ -20,7 +20,18 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from gitparams.entry import METRICS, PARAMS, RUN, Header, author_of, check_format, read_event, read_run, run_document
+from gitparams.entry import (
+    METRICS,
+    PARAMS,
+    RUN,
+    Header,
+    author_of,
+    check_document,
+    check_format,
+    read_event,
+    read_run,
+    run_document,
+)
 from gitparams.errors import FormatError, GitParamsError
 from gitparams.git import Git
 from gitparams.ledger import Appended, Ledger
@@ -562,19 +573,17 @@ def _row_of_blobs(run: RunId, tree: Oid, author: str, found: Sequence[tuple[str,
     """Return a row straight from an entry's blobs; what `_row` would make of the decoded run, in half the time."""
     try:
         document, params, metrics = (_decoded(name, blob) for name, blob in zip((RUN, PARAMS, METRICS), found, strict=True))
-        read = read_run(document, {}, {}, "")
-        if read.id != run:
-            raise FormatError(f"run.json tells of {read.id}, and the message of {run}.")
-        read_event(document)
-        hidden = _DELETED if read.deleted else _GROUP if read.group else _SHOWN
-        assert found[0] is not None
-        text = found[0][2].decode("utf-8")
-        flat = flat_document(params), flat_document(_top_level(metrics))
+        check_document(document)
+        if document["id"] != run:
+            raise FormatError(f"run.json tells of {document['id']}, and the message of {run}.")
+        text, flat = found[0][2].decode("utf-8"), (flat_document(params), flat_document(_top_level(metrics)))  # type: ignore[index]
     except (FormatError, ValueError, TypeError, RecursionError) as error:
         return _broken_row(run, [tree], author, str(error))
+    get = document.get
+    hidden = _DELETED if get("deleted") else _GROUP if get("group") else _SHOWN
     return (
-        run, _stamp(read.started), read.experiment, str(read.status), read.name, read.code.commit, read.parent, hidden,
-        author_of(author), tree, None, text, *flat,
+        run, _stamp(datetime.fromisoformat(document["started"])), get("experiment") or "default", document["status"],
+        get("name"), (get("git") or {}).get("commit"), get("parent"), hidden, author_of(author), tree, None, text, *flat,
     )  # fmt: skip
 
 
@@ -702,7 +711,7 @@ def _fill(mapping: Mapping[str, Any], prefix: str, flat: dict[str, Any], depth: 
             flat[path] = value if value == value else "x"
         elif kind is str:
             flat[path] = "s" + value
-        elif isinstance(value, Mapping):
+        elif kind is dict or isinstance(value, Mapping):
             if value:
                 _fill(value, path + ".", flat, depth + 1)
             else:

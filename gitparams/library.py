@@ -5,22 +5,21 @@ from __future__ import annotations
 import atexit
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import Any, overload
 
 from gitparams.capture.files import read_params
 from gitparams.capture.objects import plain, plain_mapping
 from gitparams.capture.overrides import overrides_layer, scalar
+from gitparams.changes import RunDiff
 from gitparams.errors import ParamsError
 from gitparams.index import BrokenRun, Filter
 from gitparams.model import Metric, Run
 from gitparams.params import Layer, Params, layer, nested, path_keys, path_text, put, stack
 from gitparams.recorder import ActiveRun, begin
 from gitparams.repository import Beginning, Repository
-
-if TYPE_CHECKING:
-    from gitparams.changes import RunDiff
 
 
 def load(*files: str | os.PathLike[str], overrides: Sequence[str] = (), env_prefix: str | None = None) -> Params:
@@ -174,7 +173,18 @@ def run(selector: str) -> Run:
         return repository.run(selector)
 
 
-def diff(*selectors: str | Run, keys: Sequence[str] = ()) -> RunDiff:
+class PrintedDiff(RunDiff):
+    """A `RunDiff` that prints as the screen of ``gitparams diff``."""
+
+    def __str__(self) -> str:
+        from gitparams.model import now
+        from gitparams.screens.diff import render
+        from gitparams.screens.terminal import Terminal
+
+        return render(self, terminal=Terminal(), directions={}, now=now())
+
+
+def diff(*selectors: str | Run, keys: Sequence[str] = ()) -> PrintedDiff:
     """Return what differs between runs; none is ``latest~1 latest``, one is compared with the run before it.
 
     Args:
@@ -185,7 +195,8 @@ def diff(*selectors: str | Run, keys: Sequence[str] = ()) -> RunDiff:
         RunNotFound: a selector names no run.
     """
     with Repository.find() as repository:
-        return repository.diff(selectors, keys)
+        found = repository.diff(selectors, keys)
+        return PrintedDiff(**{field.name: getattr(found, field.name) for field in fields(found)})
 
 
 def to_yaml(params: Mapping[str, Any]) -> str:

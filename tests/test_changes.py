@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 
 from gitparams.changes import CodeChange, MetricChange, ParamChange, compare, summary
 from gitparams.directions import Direction
-from gitparams.model import Run, RunId, Status
+from gitparams.model import Run, RunId, Status, now
 from gitparams.params import MISSING, differing, flatten, merge, nested
+from gitparams.screens.diff import render
+from gitparams.screens.terminal import Terminal
 from gitparams.values import same
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -204,7 +206,8 @@ def test_a_diff_is_true_when_anything_differs() -> None:
 
 
 def test_a_diff_as_text_is_the_screen() -> None:
-    assert str(compare([run({"a": 1}), run({"a": 1})])) == "No difference in 1 param."
+    difference = compare([run({"a": 1}), run({"a": 1})])
+    assert render(difference, terminal=Terminal(80), directions={}, now=now()) == "No difference in 1 param."
 
 
 def test_values_are_change_objects() -> None:

@@ -20,7 +20,7 @@ def explain(error: GitParamsError) -> None:
 
 
 def harmless(text: str) -> str:
-    """Return text that cannot command the terminal, and that its encoding can show.
+    r"""Return text that cannot command the terminal, and that its encoding can show.
 
     >>> harmless("a\x1b[31mb")
     'a\\x1b[31mb'
