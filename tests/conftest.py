@@ -1,10 +1,16 @@
 """A world of its own for every test: home, identity, git configuration, and repositories in temporary folders."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
 from world import make_repository
+
+# Whoever runs the tests in the background or below nohup has these ignored, and every child would inherit that.
+for _number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, signal.SIG_DFL)
 
 ROOT = Path(__file__).resolve().parent.parent
 
