@@ -181,6 +181,21 @@ class Git:
         """Run one git command and return its output as text, without the final newline."""
         return self.run(*args, check=check).stdout.decode("utf-8", "surrogateescape").rstrip("\n")
 
+    def porcelain(self, *words: str) -> str | None:
+        """Run a command of people's own git (remotes, configuration) through GitPython; None when git said no.
+
+        These are rare and may take their time; what is on the way of a run or a list goes through `run`.
+        """
+        import git
+
+        repository = git.Repo(self.place.git_dir)
+        try:
+            return str(repository.git.execute(["git", *words], env=self.environment))
+        except git.GitCommandError:
+            return None
+        finally:
+            repository.close()
+
     def lines(self, *args: str, stdin: Iterable[str] = ()) -> Iterator[str]:
         """Run one git command and yield its output line by line as it comes."""
         with self.open(*args) as process:

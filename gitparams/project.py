@@ -77,18 +77,18 @@ def _plain_word(name: str) -> str:
 
 def _add_refspecs(repository: Repository) -> Iterator[str]:
     git = repository.git
-    remotes = git.text("remote").split()
+    remotes = (git.porcelain("remote") or "").split()
     if not remotes:
         yield "There is no remote yet: run gitparams init --fetch again when there is one."
     for remote in remotes:
         # With the asterisk: an exact refspec fails the user's own fetch while the remote has no ledger.
         refspec = f"+refs/gitparams/runs*:refs/gitparams/remotes/{remote}/runs*"
-        if git.run("config", "--get", f"remote.{remote}.mirror", check=False).stdout.strip() == b"true":
+        if git.porcelain("config", "--get", f"remote.{remote}.mirror") == "true":
             yield f"{remote} is a mirror: a plain git fetch replaces the ledger by the remote's; the next command joins both."
-        elif refspec in git.text("config", "--get-all", f"remote.{remote}.fetch", check=False).split("\n"):
+        elif refspec in (git.porcelain("config", "--get-all", f"remote.{remote}.fetch") or "").split("\n"):
             yield f"{remote} has the fetch refspec already."
         else:
-            git.run("config", "--add", f"remote.{remote}.fetch", refspec)
+            git.porcelain("config", "--add", f"remote.{remote}.fetch", refspec)
             yield f"git fetch {remote} now brings its runs."
 
 

@@ -521,6 +521,25 @@ def test_a_ref_lock_in_the_way_is_named_and_the_run_is_brought_in_later(repo):
     assert [(run["status"], run["params"]) for run in runs()] == [("completed", {"lr": 1})]
 
 
+def test_a_ledger_lock_that_somebody_holds_costs_time_and_no_run(repo):
+    holder = subprocess.Popen(
+        [PY, "-c", "import fcntl,sys,pathlib\npathlib.Path('.git/gitparams').mkdir()\nf = open('.git/gitparams/ledger.lock', 'w')\n"
+                   "fcntl.flock(f, fcntl.LOCK_EX); print('held', flush=True); sys.stdin.read()"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    )  # fmt: skip
+    holder.stdout.readline()
+    done = gitparams("record", "-p", "lr=1")
+    holder.communicate()
+    assert (done.code, done.err) == (0, "") and runs()[0]["params"] == {"lr": 1}
+
+
+def test_a_mirror_is_warned_of_and_gets_no_refspec(repo):
+    git("remote", "add", "--mirror=fetch", "hub", "elsewhere")
+    git("config", "remote.hub.mirror", "true")
+    assert "hub is a mirror" in gitparams("init", "--fetch", "--no-hooks").err
+    assert "gitparams" not in git("config", "--get-all", "remote.hub.fetch")
+
+
 def test_an_entry_of_a_newer_format_asks_for_an_upgrade_and_the_others_are_listed(repo):
     run = gitparams("record", "-p", "lr=1").out.strip()
     newer = git("cat-file", "blob", f"{REF}:run.json").replace('"format": 1', '"format": 2').replace(run, "kkkkllllmmmmnnnn")
