@@ -127,12 +127,18 @@ class Journal:
         self.change(started=True)
 
     def output(self, data: bytes) -> None:
-        """Append to the output; the file is turned over so that the tail is kept and no more than twice as much."""
-        descriptor = self._descriptor("output.log")
-        os.write(descriptor, data)
-        if os.fstat(descriptor).st_size > OUTPUT_KEPT:
-            os.close(self._files.pop("output.log"))
-            (self.folder / "output.log").replace(self.folder / "output.log.1")
+        """Append to the output; the file is turned over so that the tail is kept and no more than twice as much.
+
+        What the disk refuses is not kept: the program goes on.
+        """
+        try:
+            descriptor = self._descriptor("output.log")
+            os.write(descriptor, data[-OUTPUT_KEPT:])
+            if os.fstat(descriptor).st_size > OUTPUT_KEPT:
+                os.close(self._files.pop("output.log"))
+                (self.folder / "output.log").replace(self.folder / "output.log.1")
+        except OSError:
+            pass
 
     def remove(self) -> None:
         """Remove the journal: the ledger has it all."""

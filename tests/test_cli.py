@@ -150,6 +150,15 @@ def test_the_output_kept_is_the_tail(repo):
     assert kept[-1] == "39999" and "0" not in kept
 
 
+def test_a_program_that_destroys_our_journal_still_runs_to_its_end(repo):
+    program = (
+        "import shutil; print('a', flush=True); shutil.rmtree('.git/gitparams/live'); print('x' * 200_000); raise SystemExit(5)"
+    )
+    done = gitparams("run", "-p", "lr=1", "--", PY, "-c", program)
+    assert (done.code, len(done.out)) == (5, 200_003) and "Traceback" not in done.err
+    assert gitparams("log").code == 0 and runs()[0]["params"] == {"lr": 1}
+
+
 def test_secrets_never_reach_an_object(repo):
     secret = "hunter2secret"
     gitparams("run", "-p", f"db.password={secret}", "-p", "max_tokens=512", "--note", "Bearer abcdefghijklmnopqrstuvwxyz",
