@@ -36,7 +36,7 @@ from gitparams.errors import FormatError, GitParamsError
 from gitparams.git import Git
 from gitparams.ledger import Appended, Ledger
 from gitparams.model import Oid, Run, RunId
-from gitparams.params import nested, path_keys
+from gitparams.params import path_keys
 from gitparams.values import Value, decode_json, encode_json
 
 if TYPE_CHECKING:
@@ -366,8 +366,20 @@ class Index:
         row = next(iter(self._ask(f"SELECT {_COLUMNS} FROM runs AS r WHERE r.id = ?", (run,))), None)
         return _run_of(row) if row else None
 
-    def before(self, run: Run) -> Run | None:
-        """Return the newest earlier completed run of the same experiment, whatever filters are on."""
+    def before(self, run: Run, known: Mapping[RunId, Run] | None = None) -> Run | None:
+        """Return the newest earlier completed run of the same experiment, whatever filters are on.
+
+        Args:
+            run: the run to compare.
+            known: runs that are at hand already.
+        """
+        if known is not None:
+            sql = f"SELECT r.id FROM runs AS r WHERE {_BEFORE.format(run='r', experiment='?', started='?')} {_NEWEST}"
+            names = self._ask(sql, (run.experiment, _stamp(run.started)))
+            if not names:
+                return None
+            if names[0][0] in known:
+                return known[names[0][0]]
         sql = f"SELECT {_COLUMNS} FROM runs AS r WHERE {_BEFORE.format(run='r', experiment='?', started='?')} {_NEWEST}"
         row = next(iter(self._ask(sql, (run.experiment, _stamp(run.started)))), None)
         found = _run_of(row) if row else None
@@ -749,7 +761,7 @@ def _unflat(flat: Mapping[str, Value]) -> dict[str, Any]:
         for part in above:
             inner = inner.setdefault(_key_of(part), {})
         inner[_key_of(key)] = value
-    return nested(result)
+    return result
 
 
 def _number_text(value: Any) -> str:

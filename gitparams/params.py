@@ -338,13 +338,17 @@ def _flatten(mapping: Mapping[str, Any], prefix: str, flat: dict[str, Any]) -> N
             path = f"{prefix}.{key}" if prefix else key
         else:
             path = f"{prefix}[{json.dumps(key, ensure_ascii=False)}]"
-        if isinstance(value, Mapping) and value:
+        kind = type(value)
+        if value and (kind is dict or kind is Params or isinstance(value, Mapping)):
             _flatten(value, path, flat)
         else:
             flat[path] = value
 
 
 def _nested_value(value: Any) -> Any:
+    kind = type(value)
+    if kind is float or kind is int or kind is str:
+        return value
     if isinstance(value, Mapping):
         return nested(value)
     if isinstance(value, list):

@@ -160,7 +160,8 @@ class Repository:
     def listed(self, which: Filter = ALL, *, limit: int | None = None, reverse: bool = False) -> list[Listed]:
         """Return the runs that a filter keeps, each with the run before it."""
         found = self.index.runs(which, limit=limit, reverse=reverse)
-        return [Listed(run, self.before(run) if isinstance(run, Run) else None) for run in found]
+        known = {run.id: run for run in found if isinstance(run, Run)}
+        return [Listed(run, self.index.before(run, known) if isinstance(run, Run) else None) for run in found]
 
     def count(self, which: Filter = ALL) -> int:
         """Return how many runs a filter keeps."""

@@ -41,10 +41,20 @@ def main():
 
 def parse_args():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--config", metavar="FILE", type=Path, default="conf/forest.yaml",
-                        help="YAML file with the hyperparameters (default: %(default)s)")
-    parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[],
-                        help="override one value, e.g. forest.max_depth=8 (can be repeated)")
+    parser.add_argument(
+        "--config",
+        metavar="FILE",
+        type=Path,
+        default="conf/forest.yaml",
+        help="YAML file with the hyperparameters (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--set",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help="override one value, e.g. forest.max_depth=8 (can be repeated)",
+    )
     return parser.parse_args()
 
 
@@ -61,9 +71,7 @@ def apply_override(config, override):
 
 def load_data(data):
     images, labels = load_digits(return_X_y=True)
-    return train_test_split(
-        images, labels, test_size=data["test_size"], random_state=data["seed"], stratify=labels
-    )
+    return train_test_split(images, labels, test_size=data["test_size"], random_state=data["seed"], stratify=labels)
 
 
 def build_model(config):

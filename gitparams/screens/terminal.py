@@ -7,6 +7,7 @@ import os
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TextIO
 
 DEFAULT_WIDTH = 80
@@ -213,6 +214,7 @@ def right(text: str, width: int) -> str:
     return " " * (width - cell_width(text)) + text
 
 
+@lru_cache(maxsize=4096)
 def _letter_width(letter: str) -> int:
     if unicodedata.category(letter) in ("Mn", "Me"):
         return 0
