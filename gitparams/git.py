@@ -21,6 +21,7 @@ _LOCAL_VARIABLES = (
     "GIT_OBJECT_DIRECTORY", "GIT_DIR", "GIT_WORK_TREE", "GIT_IMPLICIT_WORK_TREE", "GIT_GRAFT_FILE", "GIT_INDEX_FILE",
     "GIT_NO_REPLACE_OBJECTS", "GIT_REPLACE_REF_BASE", "GIT_PREFIX", "GIT_SHALLOW_FILE", "GIT_COMMON_DIR", "GIT_NAMESPACE",
 )  # fmt: skip
+_UNPACK, _KEEP = ("unpack-objects", "-q"), ("index-pack", "--stdin", "--keep=gitparams")
 _PACK_TYPES = {"commit": 1, "tree": 2, "blob": 3}
 # What unpack-objects, index-pack and update-ref say when a gc beside them took a file away, or another holds a lock.
 _PASSING = rb"(?i)No such file or directory|unable to create|cannot lock ref|unable to lock|File exists"
@@ -134,6 +135,7 @@ class Git:
         self.zero = Oid("0" * (64 if place.hash_name == "sha256" else 40))
         self._reader: _Reader | None = None
         self._mover: _Mover | None = None
+        self._writer: subprocess.Popen[bytes] | None = None
         self._owner = os.getpid()
 
     @classmethod
@@ -149,11 +151,19 @@ class Git:
 
     def close(self) -> None:
         """End the processes that were kept alive."""
-        if self._owner == os.getpid():  # a forked child leaves its parent's processes alone
-            for process in (self._reader, self._mover):
-                if process is not None:
-                    process.close()
-        self._reader = self._mover = None
+        self._own()
+        for process in (self._reader, self._mover):
+            if process is not None:
+                process.close()
+        if self._writer is not None:
+            _end(self._writer)
+        self._reader = self._mover = self._writer = None
+
+    def _own(self) -> None:
+        """Forget the processes of a parent that forked us: its pipes are not ours to talk on."""
+        if self._owner != os.getpid():
+            self._owner = os.getpid()
+            self._reader = self._mover = self._writer = None
 
     # -- processes ----------------------------------------------------------------------------------------------------
 
@@ -227,8 +237,8 @@ class Git:
 
     def read(self, name: str) -> tuple[Oid, str, bytes] | None:
         """Return id, type and content of the object that a name (an id, a ref, ``REV:path``) stands for, or None."""
-        if self._reader is None or self._owner != os.getpid():
-            self._owner, self._mover = os.getpid(), None  # a forked child must not share the parent's pipes
+        self._own()
+        if self._reader is None:
             self._reader = _Reader(self.open("cat-file", "--batch"))
         return self._reader.ask(name)
 
@@ -319,21 +329,32 @@ class Git:
         checksum = pack[-len(self.zero) // 2 :].hex()
         keep = self.place.common_dir / "objects" / "pack" / f"pack-{checksum}.keep"
         for pause in (0.01, 0.03, 0.1, 0.3, None):
-            words = ("index-pack", "--stdin", "--keep=gitparams") if whole or self.collecting else ("unpack-objects", "-q")
-            done = self.run(*_DURABLE, *words, stdin=pack, check=False)
-            if done.returncode == 0:
+            refusal = self._feed(_KEEP if whole or self.collecting else _UNPACK, pack)
+            if refusal is None:
                 return keep if keep.exists() else None
-            if pause is None or not re.search(_PASSING, done.stderr):
+            if pause is None or not re.search(_PASSING, refusal):
                 keep.unlink(missing_ok=True)
-                raise LedgerError(
-                    f"Git could not write to {self.place.common_dir}: {said(done.stderr)}", hint="gitparams doctor"
-                )
+                raise LedgerError(f"Git could not write to {self.place.common_dir}: {said(refusal)}", hint="gitparams doctor")
             time.sleep(pause)
         raise AssertionError("the loop above returns or raises")
 
+    def expect_write(self) -> None:
+        """Start the process that the next `write_pack` feeds: git is up by the time that its input is made."""
+        self._own()
+        if self._writer is None and not self.collecting:
+            self._writer = self._start_writer(_UNPACK)
+
+    def _start_writer(self, words: Sequence[str]) -> subprocess.Popen[bytes]:
+        return self.open(*_DURABLE, *words, answers=subprocess.DEVNULL, errors=subprocess.PIPE)
+
     def _feed(self, words: Sequence[str], data: bytes) -> bytes | None:
         """Run a git command that reads data and prints nothing to read; return what it said when it failed."""
-        process = self.open(*words, answers=subprocess.DEVNULL, errors=subprocess.PIPE)
+        self._own()
+        ready, self._writer = self._writer, None
+        if ready is not None and words is not _UNPACK:
+            _end(ready)
+            ready = None
+        process = ready or self._start_writer(words)
         assert process.stdin is not None and process.stderr is not None
         with process:
             try:
@@ -364,8 +385,8 @@ class Git:
             time.sleep(0.05)
 
     def _mover_process(self) -> _Mover:
-        if self._mover is None or self._owner != os.getpid():
-            self._owner, self._reader = os.getpid(), self._reader if self._owner == os.getpid() else None
+        self._own()
+        if self._mover is None:
             words = (*_DURABLE, "update-ref", "--create-reflog", "-m", "gitparams", "--stdin")
             self._mover = _Mover(self.open(*words, errors=subprocess.PIPE))
         return self._mover
@@ -430,6 +451,12 @@ class _Mover:
 
     def close(self) -> None:
         self.process.communicate()
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a process that was started in vain."""
+    process.kill()
+    process.communicate()
 
 
 class _Feeder:

@@ -85,6 +85,7 @@ class Ledger:
         for attempt in range(ATTEMPTS):
             appended: Appended | None = None
             with self._lock():
+                self.git.expect_write()
                 tip = self.tip()
                 try:
                     appended = self._try(tip, prepare(tip))
