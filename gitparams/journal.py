@@ -5,6 +5,7 @@
     run.json       the state at the start: the run, its params, metrics and origins
     series.jsonl   what was logged, a line a step
     changes.jsonl  summary values, tags, notes and the end, a line each; the later wins
+    code.pack      the objects of changed code, when the start entry could not be written
     output.log     the tail of what the program printed (output.log.1 before it)
     lock           locked by the process that keeps the run; free means that it is dead
 
@@ -61,6 +62,7 @@ class JournalState:
         ending: how it ended; None while it goes on, or when it died without a word.
         started: whether its start entry is on the ledger.
         touched: the fields that were changed since the start, for the merge with what the ledger holds.
+        code: a pack of the code's objects, where the start entry could not bring them.
     """
 
     run: Run
@@ -68,6 +70,7 @@ class JournalState:
     ending: Ending | None
     started: bool
     touched: frozenset[str] = frozenset()
+    code: bytes | None = None
 
 
 @dataclass
@@ -125,6 +128,13 @@ class Journal:
     def mark_started(self) -> None:
         """Say that the start entry is on the ledger."""
         self.change(started=True)
+
+    def keep_code(self, pack: bytes) -> None:
+        """Keep the objects of the code for the entry that ends the run; a disk that refuses them is no fault of the program."""
+        try:
+            self._replace("code.pack", pack)
+        except OSError:
+            pass
 
     def output(self, data: bytes) -> None:
         """Append to the output; the file is turned over so that the tail is kept and no more than twice as much.
@@ -205,7 +215,8 @@ class Journal:
         run, origins = _read_state(_bytes(self.folder / "run.json"))
         series = _whole_lines(_bytes(self.folder / "series.jsonl") + b"".join(self._waiting.get("series.jsonl", ())))
         output = (_bytes(self.folder / "output.log.1") + _bytes(self.folder / "output.log"))[-OUTPUT_KEPT:]
-        state = JournalState(run, Details(origins=origins, series=series, output=output), None, False)
+        code = _bytes(self.folder / "code.pack") or None
+        state = JournalState(run, Details(origins=origins, series=series, output=output), None, False, code=code)
         summary = last_values(series)
         for change in self._changes():
             summary.update(_numbers(change.get("summary")))

@@ -291,20 +291,21 @@ class Repository:
             LedgerError: neither could be written. When only the entry could not, the journal stays for the next command.
         """
         from gitparams.capture.redaction import redact_layer
+        from gitparams.journal import Journal
 
         layer, hidden = redact_layer(beginning.params)
         snapshot = self._code()
         run = self._new_run(beginning, layer, hidden, status, snapshot.code)
-        from gitparams.journal import Journal
-
         try:
             journal = Journal.create(self.live, run, layer.origins, lock=status is Status.RUNNING)
         except OSError as error:
             raise LedgerError(f"{self.live} cannot be written: {error.strerror or error}.") from None
         try:
-            self._append_new(run, EventKind.START, Details(origins=layer.origins), snapshot)
+            self._append_new(run, EventKind.START, Details(origins=layer.origins), snapshot.pack)
         except GitParamsError as error:
             self.notes.append(f"The start of run {run.short_id} is not on the ledger yet: {error.message}")
+            if snapshot.pack:
+                journal.keep_code(snapshot.pack)
         else:
             journal.mark_started()
         return journal
@@ -390,7 +391,10 @@ class Repository:
         if not self.index.trees_of(mine.id):
             self.index.catch_up(self.ledger.tip())
         if not self.index.trees_of(mine.id):
-            return self._append_new(mine, EventKind.FINISH, state.details, None, event)
+            return self._append_new(self._with_code(mine, state), EventKind.FINISH, state.details, state.code, event)
+        there = self.index.run(mine.id)
+        if isinstance(there, Run) and (there.status, there.finished) == (ending.status, ending.time):
+            return there  # whoever wrote this died before it could remove the journal
 
         def change(run: Run) -> Run:
             fields = {
@@ -402,6 +406,12 @@ class Repository:
 
         files = details_files(replace(state.details, origins={} if "origins" not in state.touched else state.details.origins))
         return self.change(mine.id, EventKind.FINISH, change, files=files, event=event)
+
+    def _with_code(self, run: Run, state: JournalState) -> Run:
+        """Return the run without its ``code/`` when nothing has its objects: an entry must never name what is not there."""
+        if run.code.tree is None or state.code is not None or self.git.read(run.code.tree) is not None:
+            return run
+        return replace(run, code=replace(run.code, tree=None, note="the objects of the code were not kept"))
 
     def _ended(self, state: JournalState, ending: Ending) -> Run:
         cwd, author = state.run.cwd, state.run.author or self.author  # a spooled run knew no repository
@@ -428,7 +438,9 @@ class Repository:
         run = replace(self._new_run(beginning, layer, hidden, status, snapshot.code), metrics=dict(metrics))
         event = new_event(EventKind.RECORD)
         run = replace(run, finished=max(event.time, run.started))
-        return self._append_new(run, EventKind.RECORD, replace(details or Details(), origins=layer.origins), snapshot, event)
+        return self._append_new(
+            run, EventKind.RECORD, replace(details or Details(), origins=layer.origins), snapshot.pack, event
+        )
 
     def change(
         self,
@@ -516,12 +528,10 @@ class Repository:
 
     # -- drafts -------------------------------------------------------------------------------------------------------
 
-    def _append_new(
-        self, run: Run, kind: EventKind, details: Details, snapshot: Snapshot | None, event: Event | None = None
-    ) -> Run:
+    def _append_new(self, run: Run, kind: EventKind, details: Details, pack: bytes | None, event: Event | None = None) -> Run:
         moment = event or new_event(kind, run.started if kind is EventKind.START else None)
         files = details_files(replace(details, output=clean_output(details.output)))
-        packs = (snapshot.pack,) if snapshot is not None and snapshot.pack else ()
+        packs = (pack,) if pack else ()
 
         def prepare(tip: Oid | None) -> Draft:
             self.index.catch_up(tip)

@@ -144,6 +144,20 @@ def test_a_killed_gitparams_run_leaves_a_run_that_the_next_command_closes(repo):
     assert "begun" in gitparams("show", "--output").out
 
 
+def test_a_journal_that_outlived_its_finish_entry_is_not_written_again(repo):
+    keep = "cp -r .git/gitparams/live kept"
+    gitparams("run", "-p", "lr=1", "--", "sh", "-c", keep)
+    before = git("rev-parse", REF)
+    run = show()
+    journal = next((repo / "kept").iterdir())
+    ending = {"status": "completed", "time": run["finished"], "exit_code": 0}
+    with (journal / "changes.jsonl").open("a") as changes:
+        changes.write(json.dumps({"ending": ending}) + "\n")
+    journal.rename(repo / ".git/gitparams/live" / journal.name)
+    assert len(runs()) == 1 and git("rev-parse", REF) == before
+    assert not list((repo / ".git/gitparams/live").iterdir())
+
+
 def test_the_output_kept_is_the_tail(repo):
     gitparams("run", "--", PY, "-c", "for i in range(40000): print(i)")
     kept = gitparams("show", "--output").out.split()
@@ -520,6 +534,7 @@ def test_in_a_read_only_repository_training_goes_on_and_the_run_is_kept(repo):
 
 
 def test_a_ref_lock_in_the_way_is_named_and_the_run_is_brought_in_later(repo):
+    (repo / "train.py").write_text("print('not committed')\n")
     lock = repo / f".git/{REF}.lock"
     lock.parent.mkdir(parents=True)
     lock.touch()
@@ -528,6 +543,8 @@ def test_a_ref_lock_in_the_way_is_named_and_the_run_is_brought_in_later(repo):
     assert str(lock) in done.err and "brings it in" in done.err
     lock.unlink()
     assert [(run["status"], run["params"]) for run in runs()] == [("completed", {"lr": 1})]
+    assert git("cat-file", "blob", f"{REF}:code/train.py") == "print('not committed')"
+    assert git("fsck", "--strict", "--no-dangling") == ""
 
 
 def test_a_ledger_lock_that_somebody_holds_costs_time_and_no_run(repo):
