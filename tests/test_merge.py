@@ -22,17 +22,20 @@ def clones(tmp_path):
     return left, right, run
 
 
-def joined(left, right):
-    """Bring each side's ledger to the other, and return what each then shows of its only run."""
-    shown = []
+def exchange(left, right):
+    """Bring each side's ledger to the other."""
     for mine, theirs in ((left, right), (right, left)):
         git("fetch", "-q", theirs, f"{REF}:refs/gitparams/remotes/x/runs", cwd=mine)
     for mine in (left, right):
         with Repository.find(Path(mine)) as repository:
             tip, other = repository.ledger.tip(), repository.git.ref("refs/gitparams/remotes/x/runs")
             repository.git.move_ref(REF, repository.ledger.join(tip, other), tip)
-        shown.append(json.loads(gitparams("show", "latest", "--json", cwd=mine).out))
-    return shown
+
+
+def joined(left, right):
+    """Bring each side's ledger to the other, and return what each then shows of its only run."""
+    exchange(left, right)
+    return [json.loads(gitparams("show", "latest", "--json", cwd=mine).out) for mine in (left, right)]
 
 
 def test_what_two_clones_said_of_one_run_is_kept_from_both(tmp_path):
@@ -91,15 +94,9 @@ def test_a_hidden_run_stays_hidden_when_the_other_side_finishes_it(tmp_path):
     git("fetch", "-q", left, f"{REF}:{REF}", cwd=right)
     gitparams("rm", run, "--yes", cwd=right)
     gitparams("finish", run, "-m", "acc=1", cwd=left)
-    joined_deleted = []
-    for mine, theirs in ((left, right), (right, left)):
-        git("fetch", "-q", theirs, f"{REF}:refs/gitparams/remotes/x/runs", cwd=mine)
-    for mine in (left, right):
-        with Repository.find(Path(mine)) as repository:
-            tip, other = repository.ledger.tip(), repository.git.ref("refs/gitparams/remotes/x/runs")
-            repository.git.move_ref(REF, repository.ledger.join(tip, other), tip)
-        joined_deleted += json.loads(gitparams("log", "--deleted", "--json", cwd=mine).out)
-    assert [(item["id"], item["status"], item["metrics"]) for item in joined_deleted] == [(run, "completed", {"acc": 1})] * 2
+    exchange(left, right)
+    hidden = [item for mine in (left, right) for item in json.loads(gitparams("log", "--deleted", "--json", cwd=mine).out)]
+    assert [(item["id"], item["status"], item["metrics"]) for item in hidden] == [(run, "completed", {"acc": 1})] * 2
 
 
 def test_who_tags_a_run_is_not_who_ran_it(repo, monkeypatch):
