@@ -25,7 +25,7 @@ _UNPACK, _KEEP = ("unpack-objects", "-q"), ("index-pack", "--stdin", "--keep=git
 _PACK_TYPES = {"commit": 1, "tree": 2, "blob": 3}
 # What unpack-objects, index-pack and update-ref say when a gc beside them took a file away, or another holds a lock.
 _PASSING = rb"(?i)No such file or directory|unable to create|cannot lock ref|unable to lock|File exists"
-_RACE = rb"but expected|reference already exists|unable to resolve reference|is at [0-9a-f]+ but"
+_RACE = rb"with nonexistent object|but expected|reference already exists|unable to resolve reference|is at [0-9a-f]+ but"
 
 
 class RefMoved(LedgerError):
@@ -369,7 +369,7 @@ class Git:
         """Move a ref from `old` (None: it must not exist) to `new`, keeping a reflog.
 
         Raises:
-            RefMoved: the ref is elsewhere.
+            RefMoved: the ref is elsewhere, or a gc beside us took the commit away: make it again.
             LedgerError: git could not move it; a lock file in the way is waited for up to `patience` seconds.
         """
         until = time.monotonic() + patience

@@ -135,6 +135,7 @@ class Index:
 
     def __init__(self, git: Git, ledger: Ledger, connection: sqlite3.Connection, progress: Progress | None = None) -> None:
         self.git, self.ledger, self.connection, self.progress = git, ledger, connection, progress
+        self._added: tuple[str, Run | None] = ("", None)  # the newest run of ours, by its tree: most often the one before
 
     @classmethod
     def open(cls, git: Git, ledger: Ledger, progress: Progress | None = None) -> Index:
@@ -177,6 +178,7 @@ class Index:
                     row = self._read_row(draft.run.id)
                 self._insert_rows([row])
                 self._set_tip(appended.commit)
+            self._added = (header.tree, draft.run)
         except sqlite3.Error:
             pass  # the mirror; the next reader catches up
 
@@ -373,16 +375,14 @@ class Index:
             run: the run to compare.
             known: runs that are at hand already.
         """
-        if known is not None:
-            sql = f"SELECT r.id FROM runs AS r WHERE {_BEFORE.format(run='r', experiment='?', started='?')} {_NEWEST}"
-            names = self._ask(sql, (run.experiment, _stamp(run.started)))
-            if not names:
-                return None
-            if names[0][0] in known:
-                return known[names[0][0]]
-        sql = f"SELECT {_COLUMNS} FROM runs AS r WHERE {_BEFORE.format(run='r', experiment='?', started='?')} {_NEWEST}"
+        sql = f"SELECT r.id, r.trees FROM runs AS r WHERE {_BEFORE.format(run='r', experiment='?', started='?')} {_NEWEST}"
         row = next(iter(self._ask(sql, (run.experiment, _stamp(run.started)))), None)
-        found = _run_of(row) if row else None
+        if row is None:
+            return None
+        name, trees = row
+        if trees == self._added[0]:
+            return self._added[1]
+        found = known[name] if known and name in known else self.run(name)
         return found if isinstance(found, Run) else None
 
     def latest(self, back: int = 0) -> Run | None:

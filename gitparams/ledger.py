@@ -109,13 +109,19 @@ class Ledger:
         try:
             keeps.extend([self.git.write_pack(pack) for pack in packs])
             self.git.move_ref(REF, commit.oid, tip)
-            if self.git.collecting:  # it may have begun after our look, and take what no ref named at that time
+            if self.git.collecting or self._lost(parse_commit(commit.data).tree, draft):
+                # A gc that began after our look at gc.pid may take, or have taken, what no ref named at that time.
                 keeps.extend([self.git.write_pack(pack, whole=True) for pack in packs])
         finally:
             for keep in keeps:
                 if keep is not None:
                     keep.unlink(missing_ok=True)
         return Appended(commit.oid, tip, parse_commit(commit.data), draft)
+
+    def _lost(self, tree: Oid, draft: Draft) -> bool:
+        """Tell whether objects of an entry are gone; a gc takes a pack's objects together, so one of each pack tells."""
+        written = [tree, *([draft.run.code.tree] if draft.packs and draft.run.code.tree else [])]
+        return any(self.git.read(oid) is None for oid in written)
 
     def _objects(self, tip: Oid | None, draft: Draft) -> tuple[list[GitObject], GitObject]:
         from gitparams.entry import author_line

@@ -191,6 +191,22 @@ def test_a_gc_that_prunes_everything_beside_us_takes_nothing_away(repo):
     assert not list((repo / ".git/objects/pack").glob("*.keep"))
 
 
+def test_a_gc_that_begins_and_ends_within_an_append_takes_nothing_away(repo):
+    (repo / "train.py").write_text("print('not committed')\n")
+    with Repository.find() as repository:
+        move, collected = repository.git.move_ref, []
+
+        def move_after_a_gc(*words):
+            if not collected:
+                collected.append(git("gc", "--prune=now", "--quiet"))
+            move(*words)
+
+        repository.git.move_ref = move_after_a_gc
+        repository.record(Beginning(layer({"lr": 0.1}, "code")), {})
+    assert git("fsck", "--strict", "--no-dangling") == ""
+    assert git("cat-file", "blob", f"{REF}:code/train.py") == "print('not committed')"
+
+
 def test_while_a_gc_runs_objects_go_in_as_a_kept_pack_and_the_keep_goes_away(repo):
     (repo / ".git/gc.pid").write_text("1 localhost")
     record(repo, lr=0.1)
