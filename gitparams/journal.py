@@ -28,7 +28,7 @@ from typing import Any
 from gitparams.entry import origins_document, read_event, read_origins, read_run, run_document
 from gitparams.errors import FormatError, GitParamsError
 from gitparams.lockfile import LockFile
-from gitparams.model import Details, Event, EventKind, Metric, Run, RunId, Status, is_run_id, new_event, now
+from gitparams.model import Details, Event, EventKind, Metric, Run, RunId, Status, is_run_id, now
 from gitparams.params import Layer, Origin, flatten, nested, stack, to_dict
 from gitparams.values import Value, decode_json, encode_json
 
@@ -75,7 +75,7 @@ class JournalState:
 
 @dataclass
 class Journal:
-    """The folder of one run in progress. Make one with `Journal.create`, or read one with `Journal.at`."""
+    """The folder of one run in progress. Make one with `Journal.create`, or read one with `Journal(folder)`."""
 
     folder: Path
     lock: LockFile = field(init=False)
@@ -260,11 +260,6 @@ def last_values(series: bytes) -> dict[str, Metric]:
             metrics = {key: value for key, value in _numbers(step).items() if key not in ("step", "time")}
             values.update({key[1:] if _CLOCK.fullmatch(key) else key: value for key, value in metrics.items()})
     return values
-
-
-def ending_event(state: JournalState, ending: Ending) -> Event:
-    """Return the event of the entry that ends a run."""
-    return new_event(EventKind.FINISH, ending.time)
 
 
 def found_dead(folder: Path) -> Ending:

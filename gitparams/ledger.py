@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gitparams.entry import Header, commit_object, message, parse_commit, run_files, tree_objects
+from gitparams.entry import Header, author_line, commit_object, message, parse_commit, run_files, tree_objects
 from gitparams.errors import LedgerError
 from gitparams.git import Git, GitObject, RefMoved, TreeEntry
 from gitparams.lockfile import LockFile
@@ -103,20 +103,21 @@ class Ledger:
 
     def _try(self, tip: Oid | None, draft: Draft) -> Appended:
         objects, commit = self._objects(tip, draft)
+        header = parse_commit(commit.data)
         # After a lost race all is sent again: a gc may have taken meanwhile what no ref named.
         packs = [*draft.packs, self.git.pack(objects)]
         keeps: list[Path | None] = []
         try:
             keeps.extend([self.git.write_pack(pack) for pack in packs])
             self.git.move_ref(REF, commit.oid, tip)
-            if self.git.collecting or self._lost(parse_commit(commit.data).tree, draft):
+            if self.git.collecting or self._lost(header.tree, draft):
                 # A gc that began after our look at gc.pid may take, or have taken, what no ref named at that time.
                 keeps.extend([self.git.write_pack(pack, whole=True) for pack in packs])
         finally:
             for keep in keeps:
                 if keep is not None:
                     keep.unlink(missing_ok=True)
-        return Appended(commit.oid, tip, parse_commit(commit.data), draft)
+        return Appended(commit.oid, tip, header, draft)
 
     def _lost(self, tree: Oid, draft: Draft) -> bool:
         """Tell whether objects of an entry are gone; a gc takes a pack's objects together, so one of each pack tells."""
@@ -124,8 +125,6 @@ class Ledger:
         return any(self.git.read(oid) is None for oid in written)
 
     def _objects(self, tip: Oid | None, draft: Draft) -> tuple[list[GitObject], GitObject]:
-        from gitparams.entry import author_line
-
         files = {**run_files(draft.run, draft.event), **draft.files}
         tree, blobs = tree_objects(self.git, files, draft.carried, None if draft.prev else draft.run.code.tree)
         text = message(draft.subject, draft.run, draft.event, draft.prev, draft.compared)
