@@ -60,7 +60,6 @@ class JournalState:
         origins: where its params came from.
         details: series and output.
         ending: how it ended; None while it goes on, or when it died without a word.
-        started: whether its start entry is on the ledger.
         touched: the fields that were changed since the start, for the merge with what the ledger holds.
         code: a pack of the code's objects, where the start entry could not bring them.
     """
@@ -68,7 +67,6 @@ class JournalState:
     run: Run
     details: Details
     ending: Ending | None
-    started: bool
     touched: frozenset[str] = frozenset()
     code: bytes | None = None
 
@@ -125,10 +123,6 @@ class Journal:
         """Say how the run ended."""
         self.change(ending={"status": str(ending.status), "time": ending.time.isoformat(), "exit_code": ending.exit_code})
 
-    def mark_started(self) -> None:
-        """Say that the start entry is on the ledger."""
-        self.change(started=True)
-
     def keep_code(self, pack: bytes) -> None:
         """Keep the objects of the code for the entry that ends the run; a disk that refuses them is no fault of the program."""
         try:
@@ -161,12 +155,6 @@ class Journal:
             os.close(descriptor)
         self._files.clear()
         self.lock.release()
-
-    def flush(self) -> bool:
-        """Write what the disk refused before; return whether nothing is left in memory."""
-        for name in list(self._waiting):
-            self._append(name, b"")
-        return not self._waiting
 
     def _append(self, name: str, line: bytes) -> None:
         waiting = self._waiting.pop(name, None)
@@ -216,7 +204,7 @@ class Journal:
         series = _whole_lines(_bytes(self.folder / "series.jsonl") + b"".join(self._waiting.get("series.jsonl", ())))
         output = (_bytes(self.folder / "output.log.1") + _bytes(self.folder / "output.log"))[-OUTPUT_KEPT:]
         code = _bytes(self.folder / "code.pack") or None
-        state = JournalState(run, Details(origins=origins, series=series, output=output), None, False, code=code)
+        state = JournalState(run, Details(origins=origins, series=series, output=output), None, code=code)
         summary = last_values(series)
         for change in self._changes():
             summary.update(_numbers(change.get("summary")))
@@ -311,7 +299,6 @@ def _changed(state: JournalState, change: Mapping[str, Any]) -> JournalState:
         run=run,
         details=details,
         ending=_ending(change.get("ending")) or state.ending,
-        started=state.started or bool(change.get("started")),
         touched=frozenset(touched),
     )
 

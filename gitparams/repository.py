@@ -306,8 +306,6 @@ class Repository:
             self.notes.append(f"The start of run {run.short_id} is not on the ledger yet: {error.message}")
             if snapshot.pack:
                 journal.keep_code(snapshot.pack)
-        else:
-            journal.mark_started()
         return journal
 
     def finish(self, journal: Journal, ending: Ending, metrics: Mapping[str, Metric] | None = None) -> Run:
