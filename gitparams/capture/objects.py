@@ -42,23 +42,29 @@ Enum), or ``str(key)`` where that value is no text or number, as for a tuple. Wh
 that were no text get their type's name appended: ``1 (int)``.
 
 Libraries are never imported here: an object of numpy exists only where numpy is in `sys.modules` already.
+
+This file is also loaded by its path into the user's own program, where the Python may be 3.8 and gitparams is not
+installed; so it is written for 3.8, and its top imports nothing but small modules of the standard library.
 """
 
 from __future__ import annotations
 
+import collections.abc
 import json
 import sys
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+import types
 from functools import lru_cache
-from types import GenericAlias
-from typing import Any
 
-from gitparams.errors import ParamsError
-from gitparams.values import Value
+# typing itself would be a third of what loading this file costs a program
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from typing import Any
 
-_Above = set[int]
-_Rule = Callable[[Any, _Above], Value]
+    from gitparams.values import Value
+
+    _Above = set[int]
+    _Rule = Callable[[Any, _Above], Value]
 
 _AS_IS = frozenset({type(None), bool, float, str})
 _DEEPEST = 100
@@ -97,6 +103,8 @@ def plain_mapping(config: Any) -> dict[str, Value]:
     values = plain(config)
     if isinstance(values, dict):
         return values
+    from gitparams.errors import ParamsError
+
     raise ParamsError(
         f"A {_type_name(type(config))} cannot be the params of a run.",
         hint="a mapping, Namespace, dataclass, attrs or pydantic object, or an OmegaConf container",
@@ -112,9 +120,9 @@ def key_texts(keys: Sequence[Any]) -> list[str]:
     texts = [key if type(key) is str else _key_text(key) for key in keys]
     if len(set(texts)) == len(texts):
         return texts
-    shared = {text for text, count in Counter(texts).items() if count > 1}
-    taken = {text for key, text in zip(keys, texts, strict=True) if isinstance(key, str) or text not in shared}
-    for place, (key, text) in enumerate(zip(keys, texts, strict=True)):
+    shared = {text for text, count in collections.Counter(texts).items() if count > 1}
+    taken = {text for key, text in zip(keys, texts) if isinstance(key, str) or text not in shared}
+    for place, (key, text) in enumerate(zip(keys, texts)):
         if text in shared and not isinstance(key, str):
             while text in taken:
                 text = f"{text} ({type(key).__name__})"
@@ -159,12 +167,18 @@ def _text(convert: Callable[[Any], Value]) -> _Rule:
 
 
 def _mapping(value: Any, above: _Above) -> Value:
-    # looked up on the class: an attribute dict may hold a key named items
-    pairs = list(type(value).items(value))
+    pairs = list(_items_of(type(value))(value))
     if all(type(key) is str for key, _ in pairs):
         return {key: item if type(item) in _AS_IS else _plain(item, above) for key, item in pairs}
     texts = key_texts([key for key, _ in pairs])
-    return {text: _plain(item, above) for text, (_, item) in zip(texts, pairs, strict=True)}
+    return {text: _plain(item, above) for text, (_, item) in zip(texts, pairs)}
+
+
+def _items_of(kind: Any) -> Any:
+    # A config of ours notes what the program reads; this reading is not the program's. Looked up on the class, since an
+    # attribute dict may hold a key named items.
+    untracked = issubclass(kind, dict) and getattr(kind, "__gitparams_untracked__", False)
+    return dict.items if untracked else kind.items
 
 
 def _list(value: Any, above: _Above) -> Value:
@@ -174,7 +188,7 @@ def _list(value: Any, above: _Above) -> Value:
 def _tuple(value: Any, above: _Above) -> Value:
     names = getattr(type(value), "_fields", None)
     if isinstance(names, tuple):
-        return {name: _plain(item, above) for name, item in zip(names, value, strict=True)}
+        return {name: _plain(item, above) for name, item in zip(names, value)}
     return _list(value, above)
 
 
@@ -290,7 +304,8 @@ def _torch_tensor(value: Any, above: _Above) -> Value:
 
 
 def _other(value: Any, above: _Above) -> Value:
-    if callable(value) and isinstance(getattr(value, "__qualname__", None), str) and not isinstance(value, GenericAlias):
+    alias = isinstance(value, getattr(types, "GenericAlias", ()))  # list[int], from 3.9 on
+    if callable(value) and isinstance(getattr(value, "__qualname__", None), str) and not alias:
         return _qualified_name(value)
     kind = type(value)
     bare: object = object.__repr__

@@ -143,6 +143,18 @@ class FailingMapping(Mapping[str, int]):
         return 1
 
 
+class Tracked(dict[str, Any]):
+    __gitparams_untracked__ = True
+
+    def items(self) -> Any:
+        raise AssertionError("this counts as read by the program")
+
+
+class AttributeDict(dict[str, Any]):
+    def items(self) -> Any:
+        return [(key.lower(), value) for key, value in dict.items(self)]
+
+
 def test_a_float_keeps_its_last_bit() -> None:
     assert plain(0.1 + 0.2) == 0.30000000000000004
 
@@ -313,6 +325,20 @@ def test_a_pydantic_model_is_a_mapping_with_its_extras_and_masked_secrets() -> N
 
 def test_a_pydantic_v1_model_is_a_mapping_with_its_extras() -> None:
     assert plain(OldModel.parse_obj({"depth": 4, "extra": 3})) == {"depth": 4, "extra": 3}
+
+
+def test_a_config_of_ours_does_not_count_as_read() -> None:
+    assert plain({"a": Tracked(b=[Tracked(c=1)])}) == {"a": {"b": [{"c": 1}]}}
+
+
+def test_a_dict_of_somebody_else_gives_its_own_items() -> None:
+    assert plain(AttributeDict(LR=0.1, items=1)) == {"lr": 0.1, "items": 1}
+
+
+def test_a_hundred_thousand_keys_are_kept() -> None:
+    config = {f"key{number}": {"value": number} for number in range(100_000)}
+
+    assert plain(config) == config
 
 
 def test_namespaces_are_mappings() -> None:
