@@ -1,43 +1,60 @@
-"""Files of params and of metrics, read with the line of every value: YAML, JSON, TOML, INI, and CSV for metrics."""
+"""Files of params and of metrics, read with the line of every value.
+
+YAML, JSON, TOML, INI, ``.env`` and Python modules with constants hold params; for metrics there is CSV too.
+"""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from pathlib import PurePath
-from typing import Any, NoReturn
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from glob import glob, has_magic
+from io import StringIO
+from pathlib import Path, PurePath
+from typing import Any
 
-from gitparams.capture.objects import key_texts, plain, plain_mapping
-from gitparams.capture.overrides import scalar
+from gitparams.capture.document import DEEPEST, Document, Lines, check_size, decoded
+from gitparams.capture.env_files import read_env
+from gitparams.capture.objects import plain_mapping
+from gitparams.capture.overrides import scalar, split_override
+from gitparams.capture.python_files import read_python
+from gitparams.capture.yaml_files import read_yaml
 from gitparams.errors import ParamsFileError, UsageError
-from gitparams.params import Layer, Origin, flatten, path_text, to_dict
+from gitparams.params import Layer, Origin, flatten, leaves, path_text, put, stack
 from gitparams.values import Value
 
-_DEEPEST = 100
-_MOST_VALUES_BY_ALIAS = 1_000_000
-_YAML = "tag:yaml.org,2002:"
-# YAML 1.1 wants a dot and a signed exponent; what has neither dot nor exponent stays with the other resolvers
-_FLOAT_OF_YAML_1_2 = re.compile(r"[-+]?(?:(?:[0-9]+\.[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?|[0-9]+[eE][-+]?[0-9]+)\Z")
-_JSON_PART = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]:,]')
+# possessive: a long text is gone through once, and costs no memory
+_JSON_PART = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[{}\[\]:,]')
+_TOML_KEY = re.compile(r'"(?:[^"\\\n]|\\.)*"|\'[^\'\n]*\'|[A-Za-z0-9_-]+')
+_TOML_KEYS = rf"(?:{_TOML_KEY.pattern})(?:[ \t]*\.[ \t]*(?:{_TOML_KEY.pattern}))*"
+# at the beginning of a line; what stands between two statements are blanks and comments
+_TOML_STATEMENT = re.compile(
+    rf"^[ \t]*(?:\[\[?[ \t]*(?P<table>{_TOML_KEYS})[ \t]*\]|(?P<key>{_TOML_KEYS})[ \t]*=)", re.MULTILINE
+)
+_TOML_PART = re.compile(
+    r'"""[^"\\]*+(?:(?:\\.|"(?!""))[^"\\]*+)*+"{3,5}|'
+    r"'''.*?'{3,5}"
+    r'|"[^"\\\n]*+(?:\\.[^"\\\n]*+)*+"|'
+    r"'[^'\n]*+'|\#[^\n]*|[\[\]{}\n]",
+    re.DOTALL,
+)
 _TOML_PLACE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)\Z")
-
-_Lines = dict[str, int]
-_Entries = dict[Any, tuple[Any, int]]
 
 
 def read_params(path: str | os.PathLike[str], *, shown: str | None = None, exact_floats: bool = False) -> Layer:
     """Return the params of a file, each with the place it is written at.
 
     Args:
-        path: a file ending in .yaml, .yml, .json, .toml, .ini, .cfg or .conf, in UTF-8.
+        path: a file ending in .yaml, .yml, .json, .toml, .ini, .cfg, .conf, .env or .py, or named .env.something, in
+            UTF-8. Of a Python module the constants are read; it is not executed.
         shown: how the file is called in origins and errors; the path itself when not given.
         exact_floats: read ``1e-3`` in YAML as a float, as YAML 1.2 does. Without it YAML is read as PyYAML's
             ``safe_load`` does, since that is what the program gets.
 
     Raises:
-        ParamsFileError: the file cannot be read, is malformed, writes a key twice, or holds no mapping.
+        ParamsFileError: the file cannot be read, is too large or malformed, writes a key twice, or holds no mapping.
         UsageError: its ending is none of those.
 
     >>> import pathlib, tempfile
@@ -47,11 +64,167 @@ def read_params(path: str | os.PathLike[str], *, shown: str | None = None, exact
     Layer(values={'optim': {'lr': 0.1}}, origins={'optim.lr': Origin(source='file', at='train.yaml:2', overrode=())})
     """
     name = shown if shown is not None else os.fspath(path)
-    read = _reader(name, os.fspath(path), _PARAMS_READERS, "params")
-    document = _Document(name, _text(path, name), "params", exact_floats)
-    values, lines = _whole(document, read)
-    somewhere = Origin("file", name)
-    origins = {leaf: Origin("file", f"{name}:{lines[leaf]}") if leaf in lines else somewhere for leaf in flatten(values)}
+    _reader(name, os.fspath(path), _PARAMS_READERS, "params")
+    return read_params_text(content(path, name), os.fspath(path), name, exact_floats=exact_floats)
+
+
+def read_params_text(data: bytes, name: str, shown: str, *, exact_floats: bool = False) -> Layer:
+    """Return the params of a file whose bytes are at hand, as those of a file at a git revision are.
+
+    Args:
+        data: what the file holds.
+        name: its name or path, whose ending says how it is read, as in `read_params`.
+        shown: how it is called in origins and errors.
+        exact_floats: as in `read_params`.
+
+    Raises:
+        ParamsFileError, UsageError: as in `read_params`.
+
+    >>> read_params_text(b"LR=0.1", ".env", "v1:.env")
+    Layer(values={'LR': 0.1}, origins={'LR': Origin(source='file', at='v1:.env:1', overrode=())})
+    """
+    read = _reader(shown, name, _PARAMS_READERS, "params")
+    values, lines = whole(Document(shown, decoded(data, shown), "params", exact_floats), read)
+    somewhere = Origin("file", shown)
+    origins = {leaf: Origin("file", f"{shown}:{lines[leaf]}") if leaf in lines else somewhere for leaf in flatten(values)}
+    return Layer(values, origins)
+
+
+@dataclass(frozen=True, slots=True)
+class ParamsFile:
+    """One file of params that a word named.
+
+    Attributes:
+        path: where it is.
+        shown: how it is called: as the word had it, or relative to the top where a glob found it.
+        prefix: the keys that its values go below.
+    """
+
+    path: Path
+    shown: str
+    prefix: tuple[str, ...] = ()
+
+
+def params_words(words: Sequence[str], top: Path) -> tuple[ParamsFile, ...]:
+    """Return the files that words name, in the order of the words; those of one glob are sorted.
+
+    Args:
+        words: each a file, a glob such as ``conf/*.yaml`` or ``conf/**/*.yaml`` (no wildcard matches a hidden file), or
+            one of these with a prefix, ``data.aug=conf/aug.yaml``, below which its values go. A file whose name has an
+            ``=`` in it wins over a prefix.
+        top: the folder that they are relative to.
+
+    Raises:
+        ParamsFileError: there is no such file, or no file matches.
+
+    >>> import pathlib, tempfile
+    >>> top = pathlib.Path(tempfile.mkdtemp())
+    >>> _ = (top / "b.yaml").write_text("x: 1"), (top / "a.yaml").write_text("x: 2")
+    >>> [(file.shown, file.prefix) for file in params_words(["*.yaml", "data.aug=b.yaml"], top)]
+    [('a.yaml', ()), ('b.yaml', ()), ('b.yaml', ('data', 'aug'))]
+    """
+    return tuple(file for word in words for file in _named(word, top))
+
+
+def read_params_files(words: Sequence[str], top: Path, *, exact_floats: bool = False) -> Layer:
+    """Return the params of all files that words name, stacked: the later wins, and what it overrode is remembered.
+
+    Args:
+        words: as in `params_words`.
+        top: the folder that they are relative to.
+        exact_floats: as in `read_params`.
+
+    Raises:
+        ParamsFileError, UsageError: as in `params_words` and `read_params`.
+    """
+    files = params_words(words, top)
+    return stack([_below(file, read_params(file.path, shown=file.shown, exact_floats=exact_floats)) for file in files])
+
+
+def read_params_tree(
+    words: Sequence[str], names: Sequence[str], read: Callable[[str], bytes], revision: str, *, exact_floats: bool = False
+) -> list[Layer]:
+    """Return the params of the files that words name in a tree of git, a layer a file; a word that names none is passed over.
+
+    Args:
+        words: as in `params_words`.
+        names: the files of the tree, from its top.
+        read: returns the bytes of one of them.
+        revision: how the tree is called in origins and errors.
+        exact_floats: as in `read_params`.
+
+    Raises:
+        ParamsFileError, UsageError: as in `read_params`.
+
+    >>> [layer.values for layer in read_params_tree(["data=*.yaml"], ["a.yaml", "c/b.yaml"], lambda name: b"x: 1", "v1")]
+    [{'data': {'x': 1}}]
+    """
+    layers = []
+    for word in words:
+        prefix: tuple[str, ...] = ()
+        found = _in_tree(word, names)
+        if not found and "=" in word:
+            prefix, rest = _prefix(word)
+            found = _in_tree(rest, names)
+        for name in found:
+            shown = f"{revision}:{name}"
+            layer = read_params_text(read(name), name, shown, exact_floats=exact_floats)
+            layers.append(_below(ParamsFile(Path(name), shown, prefix), layer))
+    return layers
+
+
+def _in_tree(word: str, names: Sequence[str]) -> list[str]:
+    pattern = PurePath(word).parts
+    return sorted(name for name in names if name == word or _fits(PurePath(name).parts, pattern))
+
+
+def _fits(parts: tuple[str, ...], pattern: tuple[str, ...]) -> bool:
+    """Tell whether the parts of a path fit those of a glob, in which ``**`` stands for any number of them."""
+    if not parts or not pattern:
+        return not parts and set(pattern) <= {"**"}
+    if pattern[0] == "**":
+        return _fits(parts, pattern[1:]) or _fits(parts[1:], pattern)
+    hidden = parts[0].startswith(".") and not pattern[0].startswith(".")
+    return not hidden and fnmatchcase(parts[0], pattern[0]) and _fits(parts[1:], pattern[1:])
+
+
+def _named(word: str, top: Path) -> list[ParamsFile]:
+    prefix: tuple[str, ...] = ()
+    rest, found = word, _matching(word, top)
+    if not found and "=" in word:
+        prefix, rest = _prefix(word)
+        found = _matching(rest, top)
+    if not found:
+        problem = "no file matches." if has_magic(rest) else "there is no such file."
+        raise ParamsFileError(rest, problem)
+    return [ParamsFile(top / name, name, prefix) for name in found]
+
+
+def _prefix(word: str) -> tuple[tuple[str, ...], str]:
+    try:
+        return split_override(word)
+    except UsageError:
+        raise ParamsFileError(word, "there is no such file.") from None
+
+
+def _matching(word: str, top: Path) -> list[str]:
+    if os.path.lexists(top / word):
+        return [word]
+    if not has_magic(word):
+        return []
+    names = {PurePath(name).as_posix() for name in glob(word, root_dir=top, recursive=True)}  # noqa: PTH207 - may be absolute
+    return sorted(name for name in names if (top / name).is_file())
+
+
+def _below(file: ParamsFile, found: Layer) -> Layer:
+    if not file.prefix:
+        return found
+    values: dict[str, Value] = {}
+    put(values, file.prefix, dict(found.values))
+    above = path_text(file.prefix)
+    if not found.values:
+        return Layer(values, {above: Origin("file", file.shown)})
+    origins = {above + (path if path.startswith("[") else f".{path}"): origin for path, origin in found.origins.items()}
     return Layer(values, origins)
 
 
@@ -77,11 +250,11 @@ def read_metrics(
     """
     name = shown if shown is not None else os.fspath(path)
     read = _reader(name, os.fspath(path), _METRICS_READERS, "metrics")
-    document = _Document(name, _text(path, name), "metrics")
-    values, _ = _whole(document, read)
+    document = Document(name, decoded(content(path, name), name), "metrics")
+    values, _ = whole(document, read)
     numbers: dict[str, float | int | bool] = {}
     left_out = []
-    for metric, value in (values if read in (_read_csv, _read_tsv) else flatten(values)).items():
+    for metric, value in (values if read in _TABLES else flatten(values)).items():
         number = scalar(value.strip()) if isinstance(value, str) else value
         if isinstance(number, (int, float)) and not (isinstance(number, bool) and isinstance(value, str)):
             numbers[metric] = number
@@ -90,35 +263,13 @@ def read_metrics(
     return numbers, tuple(left_out)
 
 
-@dataclass(frozen=True)
-class _Document:
-    name: str
-    text: str
-    what: str
-    exact_floats: bool = False
-
-    def error(
-        self, problem: str, line: int | None = None, column: int | None = None, hint: str | None = None
-    ) -> ParamsFileError:
-        return ParamsFileError(self.name, problem, line, column, hint)
-
-    def twice(self, key: str, line: int, first: int) -> ParamsFileError:
-        return self.error(f"key {key!r} is written twice, first on line {first}.", line)
-
-    def nothing(self) -> ParamsFileError:
-        return self.error(f"the file holds no {self.what}.", hint=_EXAMPLES[self.what])
-
-
-_EXAMPLES = {
-    "params": "a mapping from names to values, as in 'lr: 0.1'; '{}' where there are none",
-    "metrics": "a mapping from names to numbers, as in 'acc: 0.93'; '{}' where there are none",
-}
-_Reader = Callable[[_Document], tuple[Any, _Lines]]
+_Reader = Callable[[Document], tuple[Any, Lines]]
 
 
 def _reader(name: str, path: str, readers: Mapping[str, _Reader], what: str) -> _Reader:
     suffix = PurePath(path).suffix
-    read = readers.get(suffix.lower())
+    file = PurePath(path).name
+    read = readers.get(suffix.lower()) or (readers.get(".env") if file == ".env" or file.startswith(".env.") else None)
     if read is None:
         *most, last = readers
         ending = f"ends in {suffix}" if suffix else "has no ending"
@@ -126,10 +277,16 @@ def _reader(name: str, path: str, readers: Mapping[str, _Reader], what: str) -> 
     return read
 
 
-def _text(path: str | os.PathLike[str], name: str) -> str:
+def content(path: str | os.PathLike[str], name: str) -> bytes:
+    """Return what a file of params or metrics holds.
+
+    Raises:
+        ParamsFileError: it cannot be read, or has more than `LARGEST_FILE` bytes.
+    """
     try:
         with open(path, "rb") as file:
-            data = file.read()
+            check_size(os.fstat(file.fileno()).st_size, name)
+            return file.read()
     except FileNotFoundError:
         raise ParamsFileError(name, "there is no such file.") from None
     except IsADirectoryError:
@@ -137,281 +294,31 @@ def _text(path: str | os.PathLike[str], name: str) -> str:
     except (OSError, ValueError) as error:
         reason = (getattr(error, "strerror", None) or str(error)).lower()
         raise ParamsFileError(name, f"it cannot be read: {reason}.") from None
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        problem = f"it is not UTF-8: byte 0x{data[error.start]:02x} at offset {error.start}."
-        raise ParamsFileError(name, problem, line, hint="save it as UTF-8") from None
 
 
-def _whole(document: _Document, read: _Reader) -> tuple[dict[str, Value], _Lines]:
+def whole(document: Document, read: _Reader) -> tuple[dict[str, Value], Lines]:
+    """Return the mapping that a file holds, and the line of each leaf where it is known.
+
+    Raises:
+        ParamsFileError: the file is malformed, or what it holds is no mapping.
+    """
     if not document.text.strip():
         raise document.nothing()
     try:
         values, lines = read(document)
     except RecursionError:
-        raise document.error(f"it is nested deeper than {_DEEPEST} levels.") from None
+        raise document.too_deep() from None
     if not isinstance(values, dict):
         kinds = {list: "a list", str: "a text", bool: "true or false", type(None): "null"}
         kind = kinds.get(type(values), "a number")
-        raise document.error(f"the file holds {kind}, not a mapping of {document.what}.", hint=_EXAMPLES[document.what])
+        raise document.error(f"the file holds {kind}, not a mapping of {document.what}.", hint=document.example)
     return values, lines
-
-
-# YAML
-
-
-def _read_yaml(document: _Document) -> tuple[Any, _Lines]:
-    import yaml
-
-    try:
-        return _YamlReader(document).read()
-    except yaml.MarkedYAMLError as error:
-        raise _yaml_error(document, error) from None
-    except yaml.YAMLError:
-        raise _yaml_character_error(document) from None
-
-
-def _yaml_error(document: _Document, error: Any) -> ParamsFileError:
-    mark = error.problem_mark or error.context_mark
-    line = document.text.split("\n")[mark.line : mark.line + 1]
-    hint = "YAML indents with spaces, and this line has a tab" if "\t" in "".join(line) else None
-    return document.error(f"it is not YAML: {error.problem or error.context}.", mark.line + 1, mark.column + 1, hint)
-
-
-def _yaml_character_error(document: _Document) -> ParamsFileError:
-    from yaml.reader import Reader
-
-    match = Reader.NON_PRINTABLE.search(document.text)
-    place = match.start() if match else 0
-    character = f"character U+{ord(document.text[place]):04X}"
-    before = document.text[:place]
-    return document.error(f"it is not YAML: {character} is not allowed.", before.count("\n") + 1, place - before.rfind("\n"))
-
-
-def _yaml_loader(exact_floats: bool) -> Any:
-    import yaml
-
-    loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    if not exact_floats:
-        return loader
-    exact = type("ExactFloatLoader", (loader,), {})
-    exact.add_implicit_resolver(_YAML + "float", _FLOAT_OF_YAML_1_2, list("-+0123456789."))  # type: ignore[attr-defined]
-    return exact
-
-
-@dataclass
-class _Open:
-    """A collection whose end was not read yet."""
-
-    kind: str
-    anchor: str | None
-    line: int
-    column: int
-    items: list[Any] = field(default_factory=list)
-    lines: list[int] = field(default_factory=list)
-    merged: list[tuple[int, Any]] = field(default_factory=list)
-    size: int = 1
-
-    @property
-    def wants_key(self) -> bool:
-        return self.kind in ("map", "set") and len(self.items) % 2 == 0
-
-
-class _Merge:
-    """The key ``<<``."""
-
-
-@dataclass(frozen=True)
-class _Anchored:
-    value: Any
-    size: int
-
-
-class _YamlReader:
-    """Builds the values straight from the events of the parser.
-
-    PyYAML's own composer recurses in C, and dies with the process on a file that is nested deeply enough; it also forgets
-    keys that are written twice. Here depth is a list, and an alias shares the value it names, so that nothing expands
-    before its size is known.
-    """
-
-    def __init__(self, document: _Document) -> None:
-        import yaml
-
-        self.yaml: Any = yaml
-        self.document = document
-        self.loader = _yaml_loader(document.exact_floats)(document.text)
-        self.stack: list[_Open] = []
-        self.anchors: dict[str, _Anchored] = {}
-        self.entries: dict[int, _Entries] = {}  # by id of the mapping made of them
-        self.most = max(_MOST_VALUES_BY_ALIAS, len(document.text))
-        self.root: Any = None
-        self.documents = 0
-
-    def read(self) -> tuple[Any, _Lines]:
-        yaml = self.yaml
-        handlers = {
-            yaml.ScalarEvent: self.scalar,
-            yaml.AliasEvent: self.alias,
-            yaml.MappingStartEvent: self.start,
-            yaml.SequenceStartEvent: self.start,
-            yaml.MappingEndEvent: self.end,
-            yaml.SequenceEndEvent: self.end,
-            yaml.DocumentStartEvent: self.document_start,
-        }
-        try:
-            while self.loader.check_event():
-                event = self.loader.get_event()
-                handler = handlers.get(type(event))
-                if handler is not None:
-                    handler(event)
-        finally:
-            self.loader.dispose()
-        if self.root is None:
-            raise self.document.nothing()
-        lines: _Lines = {}
-        self.collect_lines(self.root, (), lines)
-        return (to_dict(self.root) if isinstance(self.root, dict) else self.root), lines
-
-    def document_start(self, event: Any) -> None:
-        self.documents += 1
-        if self.documents > 1:
-            self.fail("a second YAML document begins; only one can be read.", event)
-
-    def start(self, event: Any) -> None:
-        mark = event.start_mark
-        default = "map" if isinstance(event, self.yaml.MappingStartEvent) else "seq"
-        tag = _YAML + default if event.tag in (None, "!") else event.tag
-        allowed = ("map", "set") if default == "map" else ("seq", "omap", "pairs")
-        if tag.removeprefix(_YAML) not in allowed or not tag.startswith(_YAML):
-            self.fail_tag(tag, event)
-        if self.stack and self.stack[-1].wants_key:
-            self.fail("a list or mapping cannot be a key.", event)
-        if len(self.stack) >= _DEEPEST:
-            self.fail(f"it is nested deeper than {_DEEPEST} levels.", event)
-        self.stack.append(_Open(tag.removeprefix(_YAML), event.anchor, mark.line + 1, mark.column + 1))
-        if event.anchor is not None:
-            self.anchors.pop(event.anchor, None)
-
-    def end(self, event: Any) -> None:
-        done = self.stack.pop()
-        value: Any
-        if done.kind == "map":
-            value = self.mapping(done)
-        elif done.kind == "set":
-            value = plain(set(done.items[::2]))
-        elif done.kind == "seq":
-            value = done.items
-        else:
-            value = self.pairs(done)
-        self.add(value, done.size, done.anchor, done.line)
-
-    def scalar(self, event: Any) -> None:
-        tag = event.tag
-        if tag is None or tag == "!":
-            implicit = (True, False) if tag == "!" else event.implicit
-            tag = self.loader.resolve(self.yaml.ScalarNode, event.value, implicit)
-        line = event.start_mark.line + 1
-        wants_key = bool(self.stack) and self.stack[-1].wants_key
-        if wants_key and tag == _YAML + "merge":
-            self.add(_Merge, 1, event.anchor, line)
-            return
-        value = self.constructed(tag, event)
-        self.add(value if wants_key else plain(value), 1, event.anchor, line)
-
-    def constructed(self, tag: str, event: Any) -> Any:
-        if tag == _YAML + "str":
-            return event.value
-        if tag in (_YAML + "value", _YAML + "merge"):  # a lone "=" or "<<", which PyYAML cannot construct
-            return event.value
-        if tag.removeprefix(_YAML) not in ("null", "bool", "int", "float", "binary", "timestamp"):
-            self.fail_tag(tag, event)
-        node = self.yaml.ScalarNode(tag, event.value, event.start_mark, event.end_mark)
-        try:
-            return self.loader.yaml_constructors[tag](self.loader, node)
-        except (ValueError, LookupError, ArithmeticError, AttributeError):  # what PyYAML's constructors trip over
-            shown = event.value if len(event.value) <= 40 else event.value[:40] + "…"
-            self.fail(f"{shown!r} cannot be read as {tag.removeprefix(_YAML)}.", event)
-
-    def alias(self, event: Any) -> None:
-        anchored = self.anchors.get(event.anchor)
-        if anchored is None:
-            if any(around.anchor == event.anchor for around in self.stack):
-                self.fail(f"the alias *{event.anchor} is inside of what it stands for.", event)
-            self.fail(f"the alias *{event.anchor} stands for nothing: there is no &{event.anchor} before it.", event)
-        if self.stack and self.stack[-1].wants_key and isinstance(anchored.value, (list, dict)):
-            self.fail("a list or mapping cannot be a key.", event)
-        self.add(anchored.value, anchored.size, None, event.start_mark.line + 1)
-
-    def add(self, value: Any, size: int, anchor: str | None, line: int) -> None:
-        if anchor is not None:
-            self.anchors[anchor] = _Anchored(value, size)
-        if not self.stack:
-            self.root = value
-            return
-        into = self.stack[-1]
-        into.size += size
-        if into.size > self.most:
-            raise self.document.error(f"its aliases stand for more than {self.most:,} values.", line)
-        if into.wants_key:
-            into.lines.append(line)
-        into.items.append(value)
-
-    def mapping(self, done: _Open) -> dict[str, Any]:
-        own: _Entries = {}
-        merged: _Entries = {}
-        for key, value, line in zip(done.items[::2], done.items[1::2], done.lines, strict=True):
-            if key is _Merge:
-                merged = {**merged, **self.merged(value, line)}
-                continue
-            if key in own:
-                raise self.document.twice(key_texts([key])[0], line, own[key][1])
-            own[key] = value, line
-        return self.named({**merged, **own})
-
-    def named(self, entries: _Entries) -> dict[str, Any]:
-        values = [value for value, _ in entries.values()]
-        result = dict(zip(key_texts(list(entries)), values, strict=True))
-        self.entries[id(result)] = entries
-        return result
-
-    def merged(self, value: Any, line: int) -> _Entries:
-        result: _Entries = {}
-        for source in reversed(value if isinstance(value, list) else [value]):  # of several, the first wins
-            if not isinstance(source, dict):
-                raise self.document.error("'<<' merges a mapping or a list of mappings, nothing else.", line)
-            result.update(self.entries[id(source)])
-        return result
-
-    def pairs(self, done: _Open) -> list[Any]:
-        for item in done.items:
-            if not isinstance(item, dict) or len(item) != 1:
-                raise self.document.error(f"!!{done.kind} is a list of mappings with one key each.", done.line, done.column)
-        return [[key, value] for item in done.items for key, value in item.items()]
-
-    def collect_lines(self, value: Any, keys: tuple[str, ...], lines: _Lines) -> None:
-        if not isinstance(value, dict):
-            return
-        for key, (item, line) in zip(value, self.entries[id(value)].values(), strict=True):
-            if isinstance(item, dict) and item:
-                self.collect_lines(item, (*keys, key), lines)
-            else:
-                lines[path_text((*keys, key))] = line
-
-    def fail_tag(self, tag: str, event: Any) -> NoReturn:
-        written = "!!" + tag.removeprefix(_YAML) if tag.startswith(_YAML) else tag
-        self.fail(f"the tag {written} cannot be read: params are plain YAML.", event)
-
-    def fail(self, problem: str, event: Any) -> NoReturn:
-        raise self.document.error(problem, event.start_mark.line + 1, event.start_mark.column + 1)
 
 
 # JSON
 
 
-def _read_json(document: _Document) -> tuple[Any, _Lines]:
+def _read_json(document: Document) -> tuple[Any, Lines]:
     import json
 
     try:
@@ -424,11 +331,11 @@ def _read_json(document: _Document) -> tuple[Any, _Lines]:
     return values, _json_lines(document)
 
 
-def _json_lines(document: _Document) -> _Lines:
+def _json_lines(document: Document) -> Lines:
     """Return the line of every key that no list holds; the text is known to be JSON."""
     text, lines = document.text, {}
     line, counted = 1, 0
-    inside: list[_Lines | None] = []  # the keys of each object that is open, None for a list
+    inside: list[Lines | None] = []  # the keys of each object that is open, None for a list
     keys: list[str] = []
     wants_key = False
     for match in _JSON_PART.finditer(text):
@@ -439,8 +346,8 @@ def _json_lines(document: _Document) -> _Lines:
             inside.append({} if part == "{" else None)
             keys.append("")
             wants_key = part == "{"
-            if len(inside) > _DEEPEST:
-                raise document.error(f"it is nested deeper than {_DEEPEST} levels.", text.count("\n", 0, match.start()) + 1)
+            if len(inside) > DEEPEST:
+                raise document.too_deep(text.count("\n", 0, match.start()) + 1)
         elif part in "}]":
             inside.pop()
             keys.pop()
@@ -457,7 +364,7 @@ def _json_lines(document: _Document) -> _Lines:
     return lines
 
 
-def _json_key(document: _Document, part: str, line: int, seen: _Lines) -> str:
+def _json_key(document: Document, part: str, line: int, seen: Lines) -> str:
     import json
 
     key: str = json.loads(part) if "\\" in part else part[1:-1]
@@ -469,7 +376,7 @@ def _json_key(document: _Document, part: str, line: int, seen: _Lines) -> str:
 # TOML, INI
 
 
-def _read_toml(document: _Document) -> tuple[Any, _Lines]:
+def _read_toml(document: Document) -> tuple[Any, Lines]:
     import tomllib
 
     try:
@@ -483,38 +390,100 @@ def _read_toml(document: _Document) -> tuple[Any, _Lines]:
         raise document.error("it holds a number of more than 4300 digits.") from None
     if not values:
         raise document.nothing()
-    return values, {}
+    return values, _toml_lines(document.text, values)
 
 
-def _read_ini(document: _Document) -> tuple[Any, _Lines]:
-    parsed = _parsed_ini(document)
+def _toml_lines(text: str, values: Mapping[str, Value]) -> Lines:
+    """Return the line of every leaf; the text is known to be TOML, the values are what it holds."""
+    written: dict[tuple[str, ...], int] = {}
+    table: tuple[str, ...] = ()
+    place, line, counted = 0, 1, 0
+    while match := _TOML_STATEMENT.search(text, place):
+        line, counted = line + text.count("\n", counted, match.start()), match.start()
+        keys = tuple(_toml_key(key[0]) for key in _TOML_KEY.finditer(match["table"] or match["key"]))
+        if match["table"]:
+            table, place = keys, match.end()
+            written.setdefault(keys, line)
+        else:
+            written[(*table, *keys)] = line
+            place = _toml_value_end(text, match.end())
+    # a leaf inside an inline table or an array of tables is on the line of that
+    starts = {keys: next(filter(written.__contains__, _starts(keys)), ()) for keys, _ in leaves(values)}
+    return {path_text(keys): written[start] for keys, start in starts.items() if start}
+
+
+def _starts(keys: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    return (keys[:length] for length in range(len(keys), 0, -1))
+
+
+def _toml_key(key: str) -> str:
+    import tomllib
+
+    if "\\" in key:
+        return str(tomllib.loads(f"key = {key}")["key"])
+    return key[1:-1] if key[0] in "'\"" else key
+
+
+def _toml_value_end(text: str, place: int) -> int:
+    depth = 0
+    for match in _TOML_PART.finditer(text, place):
+        part = match[0]
+        if part == "\n" and depth == 0:
+            return match.start()
+        depth += (part in "[{") - (part in "]}")
+    return len(text)
+
+
+def _read_ini(document: Document) -> tuple[Any, Lines]:
     values: dict[str, Value] = {}
-    if parsed.has_section("DEFAULT"):
-        values.update({key: scalar(text) for key, text in parsed.items("DEFAULT")})
-    for section in parsed.sections():
+    lines: Lines = {}
+    parsed = _parsed_ini(document)
+    # the keys of [DEFAULT] belong to the top, and come first
+    for section in sorted(parsed.sections(), key="DEFAULT".__ne__):
         if section in values:
             raise document.error(f"{section!r} is a key of [DEFAULT] and a section.")
-        if section != "DEFAULT":
-            values[section] = {key: scalar(text) for key, text in parsed.items(section)}
+        items = parsed.items(section)
+        found = {str(key): scalar(text) for key, text in items}
+        values.update(found if section == "DEFAULT" else {section: found})
+        above = () if section == "DEFAULT" else (section,)
+        lines.update({path_text((*above, str(key))): key.line for key, _ in items})
     if not values:
         raise document.nothing()
-    return values, {}
+    return values, lines
 
 
-def _parsed_ini(document: _Document) -> Any:
+class _Option(str):
+    """A key of an INI file that knows its line."""
+
+    line: int
+
+
+def _parsed_ini(document: Document) -> Any:
     import configparser
+
+    line = 0
+
+    def numbered() -> Iterator[str]:
+        nonlocal line
+        for line, text in enumerate(StringIO(document.text), 1):  # noqa: B007 - the line is read while the parser waits
+            yield text
+
+    def option(name: str) -> _Option:
+        found = _Option(name)
+        found.line = line
+        return found
 
     # [DEFAULT] is read as a section like any other: its keys belong to the top, not into each section
     parser = configparser.ConfigParser(interpolation=None, strict=True, default_section="\0")
-    parser.optionxform = str  # type: ignore[assignment, method-assign]
+    parser.optionxform = option  # type: ignore[assignment, method-assign]
     try:
-        parser.read_string(document.text)
+        parser.read_file(numbered())
     except configparser.MissingSectionHeaderError as error:
         raise document.error("it is not INI: there is no [section] before this line.", error.lineno) from None
     except configparser.DuplicateSectionError as error:
         raise document.error(f"section [{error.section}] is written twice.", error.lineno) from None
     except configparser.DuplicateOptionError as error:
-        raise document.error(f"key {error.option!r} is written twice in [{error.section}].", error.lineno) from None
+        raise document.error(f"key {str(error.option)!r} is written twice in [{error.section}].", error.lineno) from None
     except configparser.ParsingError as error:
         raise document.error("it is not INI: the line has no '=' or ':'.", error.errors[0][0]) from None
     return parser
@@ -523,17 +492,16 @@ def _parsed_ini(document: _Document) -> Any:
 # CSV
 
 
-def _read_csv(document: _Document) -> tuple[Any, _Lines]:
+def _read_csv(document: Document) -> tuple[Any, Lines]:
     return _table(document, ","), {}
 
 
-def _read_tsv(document: _Document) -> tuple[Any, _Lines]:
+def _read_tsv(document: Document) -> tuple[Any, Lines]:
     return _table(document, "\t"), {}
 
 
-def _table(document: _Document, delimiter: str) -> dict[str, Value]:
+def _table(document: Document, delimiter: str) -> dict[str, Value]:
     import csv
-    from io import StringIO
 
     rows = csv.reader(StringIO(document.text, newline=""), delimiter=delimiter, strict=True)
     header: list[str] = []
@@ -547,7 +515,7 @@ def _table(document: _Document, delimiter: str) -> dict[str, Value]:
     return _last_row(document, [name.strip() for name in header], last)
 
 
-def _last_row(document: _Document, header: list[str], row: list[str]) -> dict[str, Value]:
+def _last_row(document: Document, header: list[str], row: list[str]) -> dict[str, Value]:
     if all(isinstance(scalar(name), (int, float)) for name in header if name):
         raise document.error("the first row holds numbers, not the names of metrics.", 1)
     if not row:
@@ -566,13 +534,17 @@ def _cell(text: str) -> Value:
     return value if text else None
 
 
-_PARAMS_READERS: dict[str, _Reader] = {
-    ".yaml": _read_yaml,
-    ".yml": _read_yaml,
+_METRICS_READERS: dict[str, _Reader] = {
+    ".yaml": read_yaml,
+    ".yml": read_yaml,
     ".json": _read_json,
     ".toml": _read_toml,
     ".ini": _read_ini,
     ".cfg": _read_ini,
     ".conf": _read_ini,
+    ".csv": _read_csv,
+    ".tsv": _read_tsv,
 }
-_METRICS_READERS: dict[str, _Reader] = {**_PARAMS_READERS, ".csv": _read_csv, ".tsv": _read_tsv}
+_TABLES = (_read_csv, _read_tsv)
+_PARAMS_READERS = {ending: read for ending, read in _METRICS_READERS.items() if read not in _TABLES}
+_PARAMS_READERS |= {".env": read_env, ".py": read_python}

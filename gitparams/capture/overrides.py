@@ -1,4 +1,4 @@
-"""Overrides as people type them, ``-p optim.lr=0.01``: their paths, and the types of their values.
+"""Overrides as people type them, ``-p optim.lr=0.01``: their paths, the types of their values, and what they may change.
 
 Values follow the core rules of YAML 1.2, so ``1e-3`` is a float, ``017`` is 17, and ``yes``, ``on`` and ``2026-11-23``
 are text. Beyond YAML, ``nan``, ``inf`` and ``Infinity`` need no leading dot, as Python writes them.
@@ -7,11 +7,11 @@ are text. Beyond YAML, ``nan``, ``inf`` and ``Infinity`` need no leading dot, as
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from gitparams.errors import ParamsError, UsageError
-from gitparams.params import Layer, layer, path_keys, put, stack
+from gitparams.params import MISSING, Layer, Origin, flatten, get, layer, path_keys, path_text, put, stack, to_dict
 from gitparams.values import Value
 
 _EXAMPLE = "-p optim.lr=0.01"
@@ -46,11 +46,27 @@ def scalar(text: str) -> Value:
     return text
 
 
+def split_override(text: str) -> tuple[tuple[str, ...], str]:
+    """Return the path before the first ``=`` that is no part of it, and the text after that.
+
+    Raises:
+        UsageError: there is no ``=``, or what is before it is no path.
+
+    >>> split_override("note=a=b"), split_override('["a=b"].c=1')
+    ((('note',), 'a=b'), (('a=b', 'c'), '1'))
+    """
+    match = _OVERRIDE.fullmatch(text)
+    if match is None:
+        raise UsageError(f"{text!r} is not an override: it has no '='.", hint=_EXAMPLE)
+    return _keys(match[1]), match[2]
+
+
 def parse_override(text: str) -> tuple[tuple[str, ...], Value]:
-    """Return the path and the value of one override, ``K=V``.
+    """Return the path and the value of one override, ``K=V`` or ``+K=V``.
 
     Args:
-        text: K is a path; V is a plain scalar, a quoted text, or a list or mapping as in ``[1, 2]`` and ``{a: 1}``.
+        text: K is a path; V is a plain scalar, a quoted text, or a list or mapping as in ``[1, 2]`` and ``{a: 1}``. A ``+``
+            before K, or two as Hydra writes it, is no part of the path; the path ``["+a"]`` begins with one.
 
     Raises:
         UsageError: there is no ``=``, K is no path, or the list or mapping is malformed.
@@ -58,26 +74,57 @@ def parse_override(text: str) -> tuple[tuple[str, ...], Value]:
     >>> parse_override("optim.lr=1e-3"), parse_override("layers=[64, 64]"), parse_override("note=a=b")
     ((('optim', 'lr'), 0.001), (('layers',), [64, 64]), (('note',), 'a=b'))
     """
-    match = _OVERRIDE.fullmatch(text)
-    if match is None:
-        raise UsageError(f"{text!r} is not an override: it has no '='.", hint=_EXAMPLE)
-    try:
-        keys = path_keys(match[1])
-    except ParamsError as error:
-        raise UsageError(error.message, hint=_EXAMPLE) from None
-    return keys, _value(match[2], text)
+    keys, value = split_override(text.lstrip("+"))
+    return keys, _value(value, text)
 
 
 def overrides_layer(texts: Sequence[str]) -> Layer:
     """Return the layer of the overrides of a command line; of the same path twice, the later wins.
 
+    Args:
+        texts: each ``K=V`` or ``+K=V``. ``~K`` takes away what is below this layer, and so has no place in it.
+
     Raises:
-        UsageError: one of them is not an override, or one path runs through another's value.
+        UsageError: one of them is not an override, or is ``~K``.
 
     >>> overrides_layer(["optim.lr=0.1", "optim.lr=0.01"]).origins["optim.lr"].overrode
     (Overridden(value=0.1, source='cli', at='-p optim.lr=0.1'),)
     """
+    removal = next((text for text in texts if text.startswith("~")), None)
+    if removal is not None:
+        raise UsageError(f"-p {removal}: there is nothing to remove it from.", hint="name the file that declares it")
     return stack([_one_layer(text) for text in texts])
+
+
+def apply_overrides(base: Layer, texts: Sequence[str], *, strict: bool = True) -> Layer:
+    """Return a layer with overrides on top, in their order.
+
+    Args:
+        base: what the files declare.
+        texts: each ``K=V``, ``+K=V`` (the key may be new) or ``~K`` (the key, or the whole mapping, goes). A mapping
+            as V is merged into the one that is there.
+        strict: when the base declares keys, ``K=V`` must name one of them, with a value where it has a value; and what
+            ``~K`` removes must be there. Otherwise new keys are let in, and what is not there need not be removed.
+
+    Raises:
+        UsageError: one of them is not an override, or names a key that is not declared; near misses are suggested.
+
+    >>> declared = layer({"optim": {"lr": 0.1, "name": "sgd"}}, "file", "train.yaml")
+    >>> apply_overrides(declared, ["optim.lr=0.01", "+seed=3", "~optim.name"]).values
+    {'optim': {'lr': 0.01}, 'seed': 3}
+    >>> apply_overrides(declared, ["optim.lrr=0.01"])
+    Traceback (most recent call last):
+    gitparams.errors.UsageError: -p optim.lrr=0.01: no 'optim.lrr' is declared; did you mean optim.lr?
+    """
+    result = base
+    for text in texts:
+        if text.startswith("~"):
+            result = _without(result, text, strict)
+            continue
+        if strict and base.values and not text.startswith("+"):
+            _check(result.values, *parse_override(text), text)
+        result = stack([result, _one_layer(text)])
+    return result
 
 
 def _one_layer(text: str) -> Layer:
@@ -85,6 +132,98 @@ def _one_layer(text: str) -> Layer:
     values: dict[str, Value] = {}
     put(values, keys, value)
     return layer(values, "cli", f"-p {text}")
+
+
+def _keys(path: str) -> tuple[str, ...]:
+    try:
+        return path_keys(path)
+    except ParamsError as error:
+        raise UsageError(error.message, hint=_EXAMPLE) from None
+
+
+def _check(declared: Mapping[str, Value], keys: tuple[str, ...], value: Value, text: str) -> None:
+    found = get(declared, keys)
+    if isinstance(found, dict) and isinstance(value, dict):
+        for key, item in value.items():
+            _check(declared, (*keys, key), item, text)
+        return
+    path = path_text(keys)
+    if isinstance(found, dict):
+        holds = f"a mapping of {_several(list(found))}" if found else "an empty mapping"
+        raise _not_declared(text, f"{path!r} is {holds}, which this would replace.", "sets it anyway")
+    if found is MISSING:
+        above = _value_above(declared, keys)
+        if above is not None:
+            raise _not_declared(text, f"{path_text(above)!r} is a value, so nothing is below it.", "sets it anyway")
+        raise _not_declared(text, f"no {path!r} is declared{_suggestion(_near(declared, keys))}", "adds it")
+
+
+def _several(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (" …" if len(names) > 3 else "")
+
+
+def _not_declared(text: str, problem: str, effect: str) -> UsageError:
+    from shlex import quote
+
+    return UsageError(f"-p {text}: {problem}", hint=f"-p {quote('+' + text)} {effect}; --no-strict lets new keys in")
+
+
+def _value_above(declared: Mapping[str, Value], keys: tuple[str, ...]) -> tuple[str, ...] | None:
+    above = (keys[:length] for length in range(1, len(keys)))
+    return next((path for path in above if not isinstance(get(declared, path), (dict, type(MISSING)))), None)
+
+
+def _suggestion(near: list[str]) -> str:
+    return f"; did you mean {' or '.join(near)}?" if near else "."
+
+
+def _near(declared: Mapping[str, Value], keys: tuple[str, ...]) -> list[str]:
+    """Return declared paths that look like the given one, as a whole or in their last key; the best first."""
+    from difflib import get_close_matches
+
+    by_path = {path_text(path): path[-1] for path in _paths(declared, ()) if path != keys[: len(path)]}
+    last_keys = get_close_matches(keys[-1], set(by_path.values()), n=3, cutoff=0.75)
+    whole = get_close_matches(path_text(keys), by_path, n=3, cutoff=0.75)
+    same_key = [path for path, last in by_path.items() if last in last_keys]
+    same_key.sort(key=lambda path: last_keys.index(by_path[path]))
+    return list(dict.fromkeys([*whole, *same_key]))[:3]
+
+
+def _paths(mapping: Mapping[str, Value], above: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    for key, value in mapping.items():
+        yield (*above, key)
+        if isinstance(value, dict):
+            yield from _paths(value, (*above, key))
+
+
+def _without(base: Layer, text: str, strict: bool) -> Layer:
+    keys = _removed_keys(text)
+    if get(base.values, keys) is MISSING:
+        if not strict:
+            return base
+        near = _near(base.values, keys)
+        raise UsageError(f"-p {text}: there is no {path_text(keys)!r} to remove{_suggestion(near)}", hint=_removal(near))
+    values = to_dict(base.values)
+    inside = get(values, keys[:-1])
+    del inside[keys[-1]]
+    emptied = Origin("cli", f"-p {text}")  # of a mapping that lost its last key: it is a leaf now
+    return Layer(values, {path: base.origins.get(path, emptied) for path in flatten(values)})
+
+
+def _removed_keys(text: str) -> tuple[str, ...]:
+    written = text.removeprefix("~")
+    if _OVERRIDE.fullmatch(written) is None:
+        return _keys(written)
+    keys, value = split_override(written)
+    if value:
+        raise UsageError(f"-p {text}: a key is removed without a value.", hint=_removal([path_text(keys)]))
+    return keys
+
+
+def _removal(near: list[str]) -> str:
+    from shlex import quote
+
+    return f"-p {quote('~' + near[0])}" if near else "--no-strict lets a key be removed that is not there"
 
 
 def _integer(text: str) -> Value:
@@ -145,6 +284,11 @@ def _malformed(override: str, column: int, problem: str) -> UsageError:
     return UsageError(f"-p {override}: column {column}: {problem}.", hint="""-p 'layers=[64, 64]', or -p 'note="[text]"'""")
 
 
+def _joined(text: str) -> str:
+    """Return the text with the two halves of a character, which JSON escapes one by one, as that character."""
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
+
+
 class _Flow:
     """Reads one list or mapping from the events of its YAML."""
 
@@ -173,7 +317,7 @@ class _Flow:
             return self.sequence()
         if isinstance(event, self.yaml.MappingStartEvent):
             return self.mapping()
-        text = str(event.value)
+        text = _joined(event.value)
         return text if event.style or event.tag else scalar(text) if text else None
 
     def sequence(self) -> Value:
@@ -187,9 +331,10 @@ class _Flow:
         while not isinstance(event := next(self.events), self.yaml.MappingEndEvent):
             if not isinstance(event, self.yaml.ScalarEvent):
                 raise self.error(event, "a key is a word, not a list or mapping")
-            if event.value in items:
-                raise self.error(event, f"key {event.value!r} is written twice")
-            items[event.value] = self.value(next(self.events))
+            key = _joined(event.value)
+            if key in items:
+                raise self.error(event, f"key {key!r} is written twice")
+            items[key] = self.value(next(self.events))
         return items
 
     def error(self, event: Any, problem: str) -> UsageError:

@@ -11,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from world import unprivileged
 
-from gitparams.capture.files import read_metrics, read_params
+from gitparams.capture.document import LARGEST_FILE
+from gitparams.capture.files import ParamsFile, params_words, read_metrics, read_params, read_params_files, read_params_text
 from gitparams.capture.objects import plain
 from gitparams.errors import ParamsFileError, UsageError
-from gitparams.params import Layer, Origin, flatten
+from gitparams.params import Layer, Origin, Overridden, flatten
 from gitparams.values import same
 
 inf, nan = float("inf"), float("nan")
@@ -281,8 +282,73 @@ def test_toml_is_read(write: Any) -> None:
             "at": "12:30:00",
             "optim": {"betas": [0.9, 0.999], "sub": {"x": inf}},
         },
-        origins(("lr", "a.toml"), ("day", "a.toml"), ("at", "a.toml"), ("optim.betas", "a.toml"), ("optim.sub.x", "a.toml")),
+        origins(
+            ("lr", "a.toml:1"),
+            ("day", "a.toml:2"),
+            ("at", "a.toml:3"),
+            ("optim.betas", "a.toml:5"),
+            ("optim.sub.x", "a.toml:6"),
+        ),
     )
+
+
+def test_toml_knows_the_line_of_a_value_wherever_it_stands(write: Any) -> None:
+    text = """\
+# lr = 5
+s = \"\"\"
+x = 1
+[nope] \\\"\"\" x
+\"\"\"
+list = [  # ]
+  "]", '''
+y = 1''',
+]
+inline = {x = 1, y = [
+  2]}
+"q.\\u0041" = 1
+empty = {}
+
+[ a . 'b c' ]  # [c]
+d.e = 1
+[[tables]]
+x = 1
+[tables.sub]
+x = 2
+[[tables]]
+[nothing]
+"""
+
+    assert read_params(write("a.toml", text)).origins == origins(
+        ("s", "a.toml:2"),
+        ("list", "a.toml:6"),
+        ("inline.x", "a.toml:10"),
+        ("inline.y", "a.toml:10"),
+        ('["q.A"]', "a.toml:12"),
+        ("empty", "a.toml:13"),
+        ('a["b c"].d.e', "a.toml:16"),
+        ("tables", "a.toml:17"),
+        ("nothing", "a.toml:22"),
+    )
+
+
+def test_toml_needs_no_line_break_at_its_end(write: Any) -> None:
+    assert read_params(write("a.toml", "a = 1\r\nb = [2]")).origins == origins(("a", "a.toml:1"), ("b", "a.toml:2"))
+
+
+@given(st.dictionaries(st.text(min_size=1), st.text() | st.integers(-(2**63), 2**63 - 1), min_size=1, max_size=6))
+def test_toml_gives_each_key_its_line(tmp_path_factory: pytest.TempPathFactory, config: dict[str, Any]) -> None:
+    path = tmp_path_factory.mktemp("toml") / "a.toml"
+    path.write_text("".join(f"{_toml(key)} = {_toml(value)}\n" for key, value in config.items()), encoding="utf-8")
+
+    layer = read_params(path, shown="a.toml")
+
+    assert same(dict(layer.values), config)
+    assert [layer.origins[leaf].at for leaf in flatten(config)] == [f"a.toml:{line}" for line in range(1, len(config) + 1)]
+
+
+def _toml(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text.replace("\x7f", "\\u007f")
 
 
 @pytest.mark.parametrize(
@@ -309,13 +375,21 @@ def test_ini_is_read_with_typed_values_and_its_defaults_once(write: Any, suffix:
     assert read_params(write(f"a.{suffix}", text)) == Layer(
         {"Seed": 17, "Optim": {"LR": 0.001, "name": "adam %(x)s", "use": "yes", "empty": ""}, "a.b": {"x": True}},
         origins(
-            ("Seed", f"a.{suffix}"),
-            ("Optim.LR", f"a.{suffix}"),
-            ("Optim.name", f"a.{suffix}"),
-            ("Optim.use", f"a.{suffix}"),
-            ("Optim.empty", f"a.{suffix}"),
-            ('["a.b"].x', f"a.{suffix}"),
+            ("Seed", f"a.{suffix}:2"),
+            ("Optim.LR", f"a.{suffix}:4"),
+            ("Optim.name", f"a.{suffix}:5"),
+            ("Optim.use", f"a.{suffix}:6"),
+            ("Optim.empty", f"a.{suffix}:7"),
+            ('["a.b"].x', f"a.{suffix}:9"),
         ),
+    )
+
+
+def test_ini_knows_the_line_of_a_value_after_values_of_several_lines(write: Any) -> None:
+    text = "[a]\nx = one\n  two\n\n  = three\n; c\ny: 1\n[DEFAULT]\nx = 2\n"
+
+    assert read_params(write("a.ini", text)) == Layer(
+        {"x": 2, "a": {"x": "one\ntwo\n\n= three", "y": 1}}, origins(("x", "a.ini:9"), ("a.x", "a.ini:2"), ("a.y", "a.ini:7"))
     )
 
 
@@ -432,7 +506,7 @@ def test_an_unknown_ending_lists_the_known_ones(write: Any) -> None:
         read_metrics(write("metrics", "a: 1"))
 
     assert str(params.value) == (
-        "a.txt: a file of params ends in .yaml, .yml, .json, .toml, .ini, .cfg or .conf; this one ends in .txt."
+        "a.txt: a file of params ends in .yaml, .yml, .json, .toml, .ini, .cfg, .conf, .env or .py; this one ends in .txt."
     )
     assert str(metrics.value) == (
         "metrics: a file of metrics ends in .yaml, .yml, .json, .toml, .ini, .cfg, .conf, .csv or .tsv; this one has no ending."
@@ -553,3 +627,247 @@ def test_json_reads_back_what_python_dumped(tmp_path_factory: pytest.TempPathFac
 
     assert same(dict(layer.values), config)
     assert all(origin.at != str(path) for origin in layer.origins.values())
+
+
+def test_env_is_read_with_typed_values_and_their_lines(write: Any) -> None:
+    text = """\
+# a comment
+LR=1e-3 # small
+export NAME="a b\\n$HOME \\"x\\" \\d"
+
+  SINGLE = 'it\\'s # no\\n' # yes
+EMPTY=
+HASH=#ff0000
+URL=http://x?a=b#c
+MULTI="one
+two"
+optim.lr=0x1f
+QUOTED='1'
+QUOTE=a"b
+on=true
+"""
+
+    assert read_params(write(".env", text)) == Layer(
+        {
+            "LR": 0.001,
+            "NAME": 'a b\n$HOME "x" \\d',
+            "SINGLE": "it's # no\\n",
+            "EMPTY": "",
+            "HASH": "#ff0000",
+            "URL": "http://x?a=b#c",
+            "MULTI": "one\ntwo",
+            "optim.lr": 31,
+            "QUOTED": "1",
+            "QUOTE": 'a"b',
+            "on": True,
+        },
+        origins(
+            ("LR", ".env:2"),
+            ("NAME", ".env:3"),
+            ("SINGLE", ".env:5"),
+            ("EMPTY", ".env:6"),
+            ("HASH", ".env:7"),
+            ("URL", ".env:8"),
+            ("MULTI", ".env:9"),
+            ('["optim.lr"]', ".env:11"),
+            ("QUOTED", ".env:12"),
+            ("QUOTE", ".env:13"),
+            ("on", ".env:14"),
+        ),
+    )
+
+
+@pytest.mark.parametrize("name", [".env", "train.env", ".env.local", "conf/.env.production", "TRAIN.ENV"])
+def test_a_file_of_environment_variables_is_known_by_its_name(name: str) -> None:
+    assert read_params_text(b"\xef\xbb\xbfA=1\r\nB='x\r\ny'\r\nC=2", name, "x") == Layer(
+        {"A": 1, "B": "x\ny", "C": 2}, origins(("A", "x:1"), ("B", "x:2"), ("C", "x:4"))
+    )
+
+
+def test_a_known_ending_says_more_than_the_name_env() -> None:
+    assert read_params_text(b"a: 1", ".env.yaml", "x").values == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "hint"),
+    [
+        ("A=1\nB=2\nA=3\n", ".env:3: key 'A' is written twice, first on line 1.", None),
+        ("A=1\nexport B\n", ".env:2: it is not a .env file: the line has no KEY= at its beginning.", "LR=0.1"),
+        ("=1\n", ".env:1: it is not a .env file: the line has no KEY= at its beginning.", "LR=0.1"),
+        ("A B=1\n", ".env:1: it is not a .env file: the line has no KEY= at its beginning.", "LR=0.1"),
+        ("A=1\nB='x\n\n", ".env:2:3: it is not a .env file: the quote ' is not closed.", None),
+        ('A="x" y\n', ".env:1:6: it is not a .env file: something follows the closing quote.", None),
+        ("# nothing\n", ".env: the file holds no params.", "lines of names and values, as in LR=0.1"),
+    ],
+)
+def test_env_that_cannot_be_used_is_answered_with_its_place(write: Any, text: str, message: str, hint: str | None) -> None:
+    with pytest.raises(ParamsFileError) as caught:
+        read_params(write(".env", text))
+
+    assert (str(caught.value), caught.value.hint) == (message, hint)
+
+
+@pytest.mark.parametrize("name", [".env", "a.py"])
+def test_env_and_python_that_are_not_utf_8_are_answered_with_the_byte(write: Any, name: str) -> None:
+    with pytest.raises(ParamsFileError) as caught:
+        read_params(write(name, b"A=1\nB='caf\xe9'\n"))
+
+    assert (str(caught.value), caught.value.hint) == (f"{name}:2: it is not UTF-8: byte 0xe9 at offset 10.", "save it as UTF-8")
+
+
+names = st.from_regex(r"[A-Za-z_][A-Za-z0-9_.-]*", fullmatch=True)
+plain_text = st.text(st.characters(codec="utf-8", exclude_characters="\r"))
+
+
+@given(st.dictionaries(names, plain_text | st.integers() | st.floats() | st.booleans() | st.none(), min_size=1))
+def test_env_reads_back_what_was_written(config: dict[str, Any]) -> None:
+    text = "".join(f"{key}={_env(value)}\n" for key, value in config.items())
+
+    assert same(dict(read_params_text(text.encode(), ".env", ".env").values), config)
+
+
+def _env(value: Any) -> str:
+    if isinstance(value, str):
+        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return "null" if value is None else repr(value)
+
+
+@pytest.mark.parametrize("name", [".env", "a.py"])
+@given(st.binary() | st.text("aB1=\n \t#'\"\\{}[](),:*.", max_size=40).map(str.encode))
+def test_any_bytes_are_params_or_a_sentence(name: str, content: bytes) -> None:
+    try:
+        layer = read_params_text(content, name, "shown")
+    except ParamsFileError as error:
+        assert str(error).startswith("shown:")
+    else:
+        assert layer.origins.keys() == flatten(layer.values).keys()
+
+
+def test_a_file_that_is_too_large_is_refused_with_the_limit(write: Any) -> None:
+    path = write("big.json", b"")
+    with open(path, "r+b") as file:
+        file.truncate(LARGEST_FILE + 1)
+
+    with pytest.raises(ParamsFileError) as read:
+        read_params(path)
+    with pytest.raises(ParamsFileError) as metrics:
+        read_metrics(path)
+    with pytest.raises(ParamsFileError) as given_bytes:
+        read_params_text(bytes(LARGEST_FILE + 1), "a.yaml", "v1:a.yaml")
+
+    sentence = "it has 67,108,865 bytes; a file may have at most 67,108,864 (64 MiB)."
+    assert [str(read.value), str(metrics.value), str(given_bytes.value)] == [
+        f"big.json: {sentence}",
+        f"big.json: {sentence}",
+        f"v1:a.yaml: {sentence}",
+    ]
+    assert read.value.hint == "keep the params in a smaller file of their own"
+
+
+def test_a_file_of_fifty_megabytes_is_read(write: Any) -> None:
+    layer = read_params(write("a.json", json.dumps({"text": "x" * 50_000_000, "n": 1})))
+
+    assert (len(layer.values["text"]), layer.origins["n"]) == (50_000_000, Origin("file", "a.json:1"))  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def conf(tmp_path: pathlib.Path) -> pathlib.Path:
+    """A folder of params files, in which the test does not stand."""
+    top = tmp_path / "top"
+    (top / "conf" / "deep").mkdir(parents=True)
+    (top / "conf" / "b.yaml").write_text("lr: 0.1\nseed: 1\n")
+    (top / "conf" / "a.yaml").write_text("lr: 0.5\naug:\n  p: 0.5\n")
+    (top / "conf" / ".hidden.yaml").write_text("lr: 9\n")
+    (top / "conf" / "deep" / "c.yaml").write_text("{}\n")
+    (top / "conf" / "folder.yaml").mkdir()
+    (top / "k=v.yaml").write_text("odd: true\n")
+    (top / "x[1].yaml").write_text("odd: 1\n")
+    return top
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        (["conf/b.yaml"], [("conf/b.yaml", ())]),
+        (["./conf/b.yaml"], [("./conf/b.yaml", ())]),
+        (["conf/*.yaml"], [("conf/a.yaml", ()), ("conf/b.yaml", ())]),
+        (["./conf/?.yaml"], [("conf/a.yaml", ()), ("conf/b.yaml", ())]),
+        (["**/*.yaml"], [(n, ()) for n in ("conf/a.yaml", "conf/b.yaml", "conf/deep/c.yaml", "k=v.yaml", "x[1].yaml")]),
+        (["conf/b.yaml", "conf/*.yaml"], [("conf/b.yaml", ()), ("conf/a.yaml", ()), ("conf/b.yaml", ())]),
+        (["data.aug=conf/b.yaml"], [("conf/b.yaml", ("data", "aug"))]),
+        (['data["a.b"]=conf/?.yaml'], [("conf/a.yaml", ("data", "a.b")), ("conf/b.yaml", ("data", "a.b"))]),
+        (["k=v.yaml"], [("k=v.yaml", ())]),
+        (["k=*.yaml"], [("k=v.yaml", ())]),
+        (["k=k=v.yaml"], [("k=v.yaml", ("k",))]),
+        (["x[1].yaml"], [("x[1].yaml", ())]),
+        ([], []),
+    ],
+)
+def test_words_name_files_globs_and_prefixes(conf: pathlib.Path, words: list[str], found: list[Any]) -> None:
+    assert params_words(words, conf) == tuple(ParamsFile(conf / name, name, prefix) for name, prefix in found)
+
+
+def test_a_word_can_be_an_absolute_path(conf: pathlib.Path) -> None:
+    file, pattern = str(conf / "conf" / "b.yaml"), str(conf / "*" / "b.yaml")
+
+    assert params_words([file, f"x={file}", pattern], pathlib.Path("elsewhere")) == (
+        ParamsFile(pathlib.Path(file), file),
+        ParamsFile(pathlib.Path(file), file, ("x",)),
+        ParamsFile(pathlib.Path(file), file),
+    )
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("none.yaml", "none.yaml: there is no such file."),
+        ("conf/*.toml", "conf/*.toml: no file matches."),
+        ("conf/.*.toml", "conf/.*.toml: no file matches."),
+        ("conf/fold*.yaml", "conf/fold*.yaml: no file matches."),
+        ("data=none.yaml", "none.yaml: there is no such file."),
+        ("data=conf/*.toml", "conf/*.toml: no file matches."),
+        ("a b=conf/b.yaml", "a b=conf/b.yaml: there is no such file."),
+    ],
+)
+def test_a_word_that_names_no_file_is_answered_with_it(conf: pathlib.Path, word: str, message: str) -> None:
+    with pytest.raises(ParamsFileError) as caught:
+        params_words(["conf/b.yaml", word], conf)
+
+    assert str(caught.value) == message
+
+
+def test_several_files_are_stacked_and_remember_what_they_overrode(conf: pathlib.Path) -> None:
+    assert read_params_files(["conf/*.yaml", "aug=conf/b.yaml"], conf) == Layer(
+        {"lr": 0.1, "aug": {"p": 0.5, "lr": 0.1, "seed": 1}, "seed": 1},
+        {
+            "lr": Origin("file", "conf/b.yaml:1", (Overridden(0.5, "file", "conf/a.yaml:1"),)),
+            "aug.p": Origin("file", "conf/a.yaml:3"),
+            "aug.lr": Origin("file", "conf/b.yaml:1"),
+            "aug.seed": Origin("file", "conf/b.yaml:2"),
+            "seed": Origin("file", "conf/b.yaml:2"),
+        },
+    )
+
+
+def test_an_empty_file_below_a_prefix_is_an_empty_mapping(conf: pathlib.Path) -> None:
+    assert read_params_files(["data.aug=conf/deep/c.yaml"], conf) == Layer(
+        {"data": {"aug": {}}}, origins(("data.aug", "conf/deep/c.yaml"))
+    )
+
+
+def test_odd_keys_below_a_prefix_keep_their_origins(conf: pathlib.Path) -> None:
+    (conf / "odd.json").write_text('{"a.b": {"c": 1}}')
+
+    assert read_params_files(["x=odd.json"], conf) == Layer({"x": {"a.b": {"c": 1}}}, origins(('x["a.b"].c', "odd.json:1")))
+
+
+def test_several_files_can_be_read_with_exact_floats(conf: pathlib.Path) -> None:
+    (conf / "c.yaml").write_text("lr: 1e-3\n")
+
+    assert read_params_files(["c.yaml"], conf, exact_floats=True).values == {"lr": 0.001}
+
+
+def test_the_bytes_of_a_file_are_read_like_the_file(conf: pathlib.Path) -> None:
+    assert read_params_text((conf / "conf" / "b.yaml").read_bytes(), "conf/b.yaml", "v1:conf/b.yaml") == Layer(
+        {"lr": 0.1, "seed": 1}, origins(("lr", "v1:conf/b.yaml:1"), ("seed", "v1:conf/b.yaml:2"))
+    )
