@@ -1,0 +1,363 @@
+"""Event files: the scalars and hparams that a program wrote for TensorBoard while it ran."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import struct
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from gitparams.journal import series_line
+from gitparams.model import Metric
+from gitparams.values import Value, same
+
+_BEGINNING = "events.out.tfevents."
+_SESSION = "_hparams_/session_start_info"
+_HEADER = struct.Struct("<QI")
+_CHECK = struct.Struct("<I")
+_FLOAT32 = struct.Struct("<f")
+_MOST_CHECKED = 1024  # bytes of a record; the checksum of a picture takes Python seconds, and pictures are not read
+_MOMENT = re.compile(r"[0-9]{9,}(?:\.[0-9]+)?")
+
+
+@dataclass(frozen=True, slots=True)
+class EventFindings:
+    """What event files say of one run.
+
+    Attributes:
+        series: the scalars as lines of a series, by wall time.
+        hparams: the hparams by name; numbers are floats, as TensorBoard keeps them.
+        warnings: a sentence for each file that could not be read whole.
+    """
+
+    series: bytes = b""
+    hparams: dict[str, Value] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    path: Path
+    name: str
+    mark: tuple[int, int]  # inode and size
+    modified: float
+    since: float = 0.0  # what was written earlier is another run's
+
+
+class EventWatch:
+    """Folders of event files as they were before a program ran; what lies there unchanged afterwards is not the program's.
+
+    Args:
+        folders: each folder with the name it is called by. It need not exist yet; folders below it count too, except
+            hidden ones.
+    """
+
+    def __init__(self, folders: Sequence[tuple[Path, str]]) -> None:
+        self._folders = list(folders)
+        self._before = {file.path: file.mark for file in _files(self._folders)}
+        self._begun = time.time()
+
+    def read(self, told: Sequence[tuple[Path, str]] = ()) -> EventFindings:
+        """Return what is new. Of a file that was there before and grew, only events since the watch began are.
+
+        Args:
+            told: further folders, known only now, each with the name it is called by; folders below them do not count.
+        """
+        new = {file.path: file for file in _files(self._folders) if self._before.get(file.path) != file.mark}
+        chosen = [_since(file, self._begun) if self._grew(file) else file for file in new.values()]
+        late = [file for file in _files(told, deep=False) if file.path not in new and file.path not in self._before]
+        chosen += [_since(file, self._begun) for file in late if file.modified >= self._begun]
+        return _read(chosen)
+
+    def _grew(self, file: _File) -> bool:
+        before = self._before.get(file.path)
+        return before is not None and before[0] == file.mark[0] and before[1] < file.mark[1]
+
+
+def read_event_files(files: Sequence[Path]) -> EventFindings:
+    """Return what event files say, all of them as one run.
+
+    A metric is called by its tag. Where files in different folders use the same tag, the folder goes before it, from the
+    folder that all of them share: ``train/loss`` and ``val/loss``. Scalars that one file holds one after another for the
+    same step are one line. What is no scalar is passed over.
+
+    Args:
+        files: event files, as TensorBoard, TensorFlow, PyTorch and tensorboardX write them.
+    """
+    return _read([_File(path, str(path), (0, 0), 0.0) for path in files])
+
+
+# -- finding --------------------------------------------------------------------------------------------------------------
+
+
+def _files(folders: Sequence[tuple[Path, str]], *, deep: bool = True) -> list[_File]:
+    """Return the event files in folders, each once, by path."""
+    found: dict[Path, _File] = {}
+    for folder, name in folders:
+        top = Path(os.path.realpath(folder))
+        for where, below, names in os.walk(top):
+            below[:] = sorted(inner for inner in below if not inner.startswith(".")) if deep else []
+            for path in (Path(where, file) for file in sorted(names) if file.startswith(_BEGINNING)):
+                file = _file(path, Path(name, path.relative_to(top)).as_posix())
+                if file is not None:
+                    found.setdefault(path, file)
+    return [found[path] for path in sorted(found)]
+
+
+def _file(path: Path, name: str) -> _File | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    if not stat.S_ISREG(status.st_mode):
+        return None
+    return _File(path, name, (status.st_ino, status.st_size), status.st_mtime)
+
+
+def _since(file: _File, moment: float) -> _File:
+    return _File(file.path, file.name, file.mark, file.modified, moment)
+
+
+# -- reading --------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """Scalars that one file holds one after another for one step."""
+
+    time: float
+    step: int
+    scalars: dict[str, Metric]
+
+
+@dataclass(slots=True)
+class _Content:
+    """What was read of one file."""
+
+    folder: Path
+    lines: list[_Line] = field(default_factory=list)
+    sessions: list[tuple[float, dict[str, Value]]] = field(default_factory=list)
+    scalar_tags: set[str] = field(default_factory=set)  # what a tag is, is said with its first value only
+
+    @property
+    def writer(self) -> Path:
+        """The folder that the tags belong to: torch's add_hparams makes one named by the moment, below the run's."""
+        return self.folder.parent if self.sessions and _MOMENT.fullmatch(self.folder.name) else self.folder
+
+
+class _Damage(Exception):
+    """The rest of a file cannot be read; says why."""
+
+
+def _read(files: Sequence[_File]) -> EventFindings:
+    if not files:
+        return EventFindings()
+    holds = f"{Path(files[0].name).parent.as_posix()} holds TensorBoard event files"
+    try:
+        protocol = _Protocol.load()
+    except ModuleNotFoundError:
+        return EventFindings(warnings=[f"{holds}; to read them: pip install 'gitparams[tensorboard]'"])
+    except ImportError as error:
+        return EventFindings(warnings=[f"{holds}; what reads them cannot be loaded: {str(error).splitlines()[0]}"])
+    contents, warnings = [], []
+    for file in files:
+        content = _Content(file.path.parent)
+        contents.append(content)
+        try:
+            _read_file(file, protocol, content)
+        except _Damage as damage:
+            warnings.append(f"{file.name} {damage}")
+        except OSError as error:
+            warnings.append(f"{file.name} cannot be read: {error.strerror}.")
+    hparams, disputed = _hparams(contents)
+    if disputed:
+        some = ", ".join(disputed[:5]) + (" …" if len(disputed) > 5 else "")
+        warnings.append(f"The TensorBoard sessions of this run disagree about {some}: the last one counts.")
+    return EventFindings(_series(contents), hparams, warnings)
+
+
+@dataclass(frozen=True, slots=True)
+class _Protocol:
+    """The library that knows what the bytes of an event mean. Its own readers of files would start TensorFlow."""
+
+    event: Any
+    session: Any
+    scalar_class: int
+    error: Any
+
+    @classmethod
+    def load(cls) -> _Protocol:
+        """Import it. Raises ImportError, a ModuleNotFoundError where it is not installed."""
+        try:
+            return cls(
+                event=import_module("tensorboard.compat.proto.event_pb2").Event.FromString,
+                session=import_module("tensorboard.plugins.hparams.plugin_data_pb2").HParamsPluginData.FromString,
+                scalar_class=import_module("tensorboard.compat.proto.summary_pb2").DATA_CLASS_SCALAR,
+                error=import_module("google.protobuf.message").DecodeError,
+            )
+        except (TypeError, *_protobuf_refusals()) as error:  # a protobuf that the library was not made for
+            raise ImportError(str(error)) from None
+
+    def number(self, tensor: Any) -> Metric | None:
+        """Return the one number in a tensor, or None."""
+        try:
+            array = import_module("tensorboard.util.tensor_util").make_ndarray(tensor)
+        except (TypeError, ValueError):  # a type of which there are no arrays, or a shape that does not fit
+            return None
+        if array.size != 1 or array.dtype.kind not in "fiub":
+            return None
+        number: Metric = array.item()
+        return _as_written(number) if array.dtype.name == "float32" else number
+
+
+def _protobuf_refusals() -> tuple[Any, ...]:
+    try:
+        return (import_module("google.protobuf.runtime_version").VersionError,)
+    except ImportError:
+        return ()
+
+
+def _read_file(file: _File, protocol: _Protocol, content: _Content) -> None:
+    with open(file.path, "rb") as stream:
+        for place, record in _records(stream):
+            try:
+                event = protocol.event(record)
+                if event.wall_time >= file.since:
+                    _take(event, protocol, content)
+            except protocol.error:
+                raise _damaged(place) from None
+
+
+def _records(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """Yield each record with the place it begins at: its length, a checksum, its bytes, a checksum."""
+    size, place = os.fstat(stream.fileno()).st_size, 0
+    if not size:
+        raise _Damage("is empty: no metrics from it.")
+    while place < size:
+        header = stream.read(_HEADER.size)
+        if len(header) < _HEADER.size:
+            raise _Damage("ends in the middle of a record: what is before it was read.")
+        length, check = _HEADER.unpack(header)
+        if _checksum(header[:8]) != check:
+            raise _damaged(place)
+        end = place + _HEADER.size + length + _CHECK.size
+        if end > size:
+            raise _Damage("ends in the middle of a record: what is before it was read.")
+        record = stream.read(length)
+        (check,) = _CHECK.unpack(stream.read(_CHECK.size))
+        if length <= _MOST_CHECKED and _checksum(record) != check:
+            raise _damaged(place)
+        yield place, record
+        place = end
+
+
+def _damaged(place: int) -> _Damage:
+    return _Damage(f"is damaged at byte {place}: what is before it was read.")
+
+
+def _take(event: Any, protocol: _Protocol, content: _Content) -> None:
+    for value in event.summary.value:
+        if value.tag == _SESSION:
+            session = protocol.session(value.metadata.plugin_data.content)
+            content.sessions.append((event.wall_time, _plain(session.session_start_info.hparams)))
+            continue
+        number = _scalar(value, protocol, content)
+        if number is None:
+            continue
+        last = content.lines[-1] if content.lines else None
+        if last is None or last.step != event.step or value.tag in last.scalars:
+            content.lines.append(last := _Line(event.wall_time, event.step, {}))
+        last.scalars[value.tag] = number
+
+
+def _scalar(value: Any, protocol: _Protocol, content: _Content) -> Metric | None:
+    kind = value.WhichOneof("value")
+    if kind == "simple_value":
+        return _as_written(value.simple_value)
+    if kind != "tensor":
+        return None
+    metadata = value.metadata
+    if metadata.plugin_data.plugin_name == "scalars" or metadata.data_class == protocol.scalar_class:
+        content.scalar_tags.add(value.tag)
+    return protocol.number(value.tensor) if value.tag in content.scalar_tags else None
+
+
+def _plain(hparams: Any) -> dict[str, Value]:
+    return {name: _plain_value(value) for name, value in sorted(hparams.items())}
+
+
+def _plain_value(value: Any) -> Value:
+    kind = value.WhichOneof("kind")
+    if kind == "list_value":
+        return [_plain_value(item) for item in value.list_value.values]
+    plain: Value = getattr(value, kind) if kind in ("number_value", "string_value", "bool_value") else None
+    return plain
+
+
+def _as_written(number: float) -> float:
+    """Return the shortest decimal that is this number in 32 bits: 0.93, where the bits say 0.9300000071525574."""
+    for digits in (6, 7, 8):
+        short = float(f"{number:.{digits}g}")
+        if _FLOAT32.unpack(_FLOAT32.pack(short))[0] == number:
+            return short
+    return float(f"{number:.9g}")
+
+
+def _checksum(data: bytes) -> int:
+    """Return the masked CRC-32C by which a record is checked; zlib's is another polynomial."""
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc = _TABLE[(crc ^ byte) & 0xFF] ^ (crc >> 8)
+    crc ^= 0xFFFFFFFF
+    return (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF
+
+
+def _remainder(byte: int) -> int:
+    for _ in range(8):
+        byte = (byte >> 1) ^ (0x82F63B78 if byte & 1 else 0)
+    return byte
+
+
+_TABLE = tuple(_remainder(byte) for byte in range(256))
+
+
+# -- putting together -----------------------------------------------------------------------------------------------------
+
+
+def _hparams(contents: Sequence[_Content]) -> tuple[dict[str, Value], list[str]]:
+    """Return the hparams of all sessions, the later wins, and the names of those that sessions disagree about."""
+    hparams: dict[str, Value] = {}
+    disputed = []
+    for _, session in sorted((moment for content in contents for moment in content.sessions), key=lambda pair: pair[0]):
+        disputed += [name for name, value in session.items() if name in hparams and not same(hparams[name], value)]
+        hparams.update(session)
+    return hparams, sorted(set(disputed))
+
+
+def _series(contents: Sequence[_Content]) -> bytes:
+    names = _names(contents)
+    lines = [(line.time, line.step, content.writer, line.scalars) for content in contents for line in content.lines]
+    lines.sort(key=lambda line: line[:2])
+    return b"".join(
+        series_line(step, moment, {names.get((writer, tag), tag): value for tag, value in scalars.items()})
+        for moment, step, writer, scalars in lines
+    )
+
+
+def _names(contents: Sequence[_Content]) -> Mapping[tuple[Path, str], str]:
+    """Return what the tags that several writers use are called, by writer and tag."""
+    writers: dict[str, set[Path]] = {}
+    for content in contents:
+        for tag in {tag for line in content.lines for tag in line.scalars}:
+            writers.setdefault(tag, set()).add(content.writer)
+    names = {}
+    for tag, several in writers.items():
+        shared = Path(os.path.commonpath(several))
+        names.update({(writer, tag): f"{writer.relative_to(shared).as_posix()}/{tag}" for writer in several - {shared}})
+    return names
