@@ -9,9 +9,8 @@ import struct
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import import_module
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from gitparams.journal import series_line
 from gitparams.model import Metric
@@ -19,10 +18,8 @@ from gitparams.values import Value, same
 
 _BEGINNING = "events.out.tfevents."
 _SESSION = "_hparams_/session_start_info"
-_HEADER = struct.Struct("<QI")
-_CHECK = struct.Struct("<I")
 _FLOAT32 = struct.Struct("<f")
-_MOST_CHECKED = 1024  # bytes of a record; the checksum of a picture takes Python seconds, and pictures are not read
+_AROUND_A_RECORD = 16  # bytes; TensorBoard's reader does not say where it stands
 _MOMENT = re.compile(r"[0-9]{9,}(?:\.[0-9]+)?")
 
 
@@ -160,7 +157,7 @@ def _read(files: Sequence[_File]) -> EventFindings:
         return EventFindings()
     holds = f"{Path(files[0].name).parent.as_posix()} holds TensorBoard event files"
     try:
-        protocol = _Protocol.load()
+        library = _Library.load()
     except ModuleNotFoundError:
         return EventFindings(warnings=[f"{holds}; to read them: pip install 'gitparams[tensorboard]'"])
     except ImportError as error:
@@ -170,7 +167,7 @@ def _read(files: Sequence[_File]) -> EventFindings:
         content = _Content(file.path.parent)
         contents.append(content)
         try:
-            _read_file(file, protocol, content)
+            _read_file(file, library, content)
         except _Damage as damage:
             warnings.append(f"{file.name} {damage}")
         except OSError as error:
@@ -183,31 +180,48 @@ def _read(files: Sequence[_File]) -> EventFindings:
 
 
 @dataclass(frozen=True, slots=True)
-class _Protocol:
-    """The library that knows what the bytes of an event mean. Its own readers of files would start TensorFlow."""
+class _Library:
+    """What of TensorBoard reads a file of records, and the events in them.
 
+    It is the reader below TensorBoard's loaders of files: they would start TensorFlow where that is installed, and pass
+    over in silence what is cut off or damaged.
+    """
+
+    reader: Any
+    errors: Any
     event: Any
     session: Any
+    undecodable: Any
     scalar_class: int
-    error: Any
+    array: Any
 
     @classmethod
-    def load(cls) -> _Protocol:
+    def load(cls) -> _Library:
         """Import it. Raises ImportError, a ModuleNotFoundError where it is not installed."""
         try:
-            return cls(
-                event=import_module("tensorboard.compat.proto.event_pb2").Event.FromString,
-                session=import_module("tensorboard.plugins.hparams.plugin_data_pb2").HParamsPluginData.FromString,
-                scalar_class=import_module("tensorboard.compat.proto.summary_pb2").DATA_CLASS_SCALAR,
-                error=import_module("google.protobuf.message").DecodeError,
-            )
-        except (TypeError, *_protobuf_refusals()) as error:  # a protobuf that the library was not made for
+            from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+            from tensorboard.compat.proto.event_pb2 import Event  # type: ignore[import-untyped]
+            from tensorboard.compat.proto.summary_pb2 import DATA_CLASS_SCALAR  # type: ignore[import-untyped]
+            from tensorboard.compat.tensorflow_stub import errors  # type: ignore[import-untyped]
+            from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import PyRecordReader_New  # type: ignore[import-untyped]
+            from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData  # type: ignore[import-untyped]
+            from tensorboard.util.tensor_util import make_ndarray  # type: ignore[import-untyped]
+        except _protobuf_refusals() as error:
             raise ImportError(str(error)) from None
+        return cls(
+            reader=PyRecordReader_New,
+            errors=errors,
+            event=Event.FromString,
+            session=HParamsPluginData.FromString,
+            undecodable=DecodeError,
+            scalar_class=DATA_CLASS_SCALAR,
+            array=make_ndarray,
+        )
 
     def number(self, tensor: Any) -> Metric | None:
         """Return the one number in a tensor, or None."""
         try:
-            array = import_module("tensorboard.util.tensor_util").make_ndarray(tensor)
+            array = self.array(tensor)
         except (TypeError, ValueError):  # a type of which there are no arrays, or a shape that does not fit
             return None
         if array.size != 1 or array.dtype.kind not in "fiub":
@@ -216,58 +230,59 @@ class _Protocol:
         return _as_written(number) if array.dtype.name == "float32" else number
 
 
-def _protobuf_refusals() -> tuple[Any, ...]:
+def _protobuf_refusals() -> tuple[type[Exception], ...]:
+    """Return what a protobuf raises that TensorBoard was not made for."""
     try:
-        return (import_module("google.protobuf.runtime_version").VersionError,)
-    except ImportError:
-        return ()
+        from google.protobuf.runtime_version import VersionError  # type: ignore[import-untyped]
+    except ImportError:  # before protobuf 5.26 there was none
+        return (TypeError,)
+    return TypeError, VersionError
 
 
-def _read_file(file: _File, protocol: _Protocol, content: _Content) -> None:
-    with open(file.path, "rb") as stream:
-        for place, record in _records(stream):
-            try:
-                event = protocol.event(record)
-                if event.wall_time >= file.since:
-                    _take(event, protocol, content)
-            except protocol.error:
-                raise _damaged(place) from None
+def _read_file(file: _File, library: _Library, content: _Content) -> None:
+    for place, record in _records(file.path, library):
+        try:
+            event = library.event(record)
+            if event.wall_time >= file.since:
+                _take(event, library, content)
+        except library.undecodable:
+            raise _damaged(place) from None
 
 
-def _records(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
-    """Yield each record with the place it begins at: its length, a checksum, its bytes, a checksum."""
-    size, place = os.fstat(stream.fileno()).st_size, 0
-    if not size:
-        raise _Damage("is empty: no metrics from it.")
-    while place < size:
-        header = stream.read(_HEADER.size)
-        if len(header) < _HEADER.size:
-            raise _Damage("ends in the middle of a record: what is before it was read.")
-        length, check = _HEADER.unpack(header)
-        if _checksum(header[:8]) != check:
-            raise _damaged(place)
-        end = place + _HEADER.size + length + _CHECK.size
-        if end > size:
-            raise _Damage("ends in the middle of a record: what is before it was read.")
-        record = stream.read(length)
-        (check,) = _CHECK.unpack(stream.read(_CHECK.size))
-        if length <= _MOST_CHECKED and _checksum(record) != check:
-            raise _damaged(place)
-        yield place, record
-        place = end
+def _records(path: Path, library: _Library) -> Iterator[tuple[int, bytes]]:
+    """Yield each record with the place it begins at."""
+    place = 0
+    try:
+        reader = library.reader(str(path))
+        while True:
+            reader.GetNext()
+            record: bytes = reader.record()
+            yield place, record
+            place += len(record) + _AROUND_A_RECORD
+    except library.errors.OutOfRangeError:  # its word for the end
+        if not place:
+            raise _Damage("is empty: no metrics from it.") from None
+    except library.errors.NotFoundError:
+        raise _Damage("cannot be read: No such file or directory.") from None
+    except library.errors.DataLossError as error:
+        if "truncated record" in str(error):
+            raise _Damage("ends in the middle of a record: what is before it was read.") from None
+        raise _damaged(place) from None
+    except UnicodeError:
+        raise _Damage("cannot be read: TensorBoard reads only paths that are UTF-8.") from None
 
 
 def _damaged(place: int) -> _Damage:
     return _Damage(f"is damaged at byte {place}: what is before it was read.")
 
 
-def _take(event: Any, protocol: _Protocol, content: _Content) -> None:
+def _take(event: Any, library: _Library, content: _Content) -> None:
     for value in event.summary.value:
         if value.tag == _SESSION:
-            session = protocol.session(value.metadata.plugin_data.content)
+            session = library.session(value.metadata.plugin_data.content)
             content.sessions.append((event.wall_time, _plain(session.session_start_info.hparams)))
             continue
-        number = _scalar(value, protocol, content)
+        number = _scalar(value, library, content)
         if number is None:
             continue
         last = content.lines[-1] if content.lines else None
@@ -276,16 +291,16 @@ def _take(event: Any, protocol: _Protocol, content: _Content) -> None:
         last.scalars[value.tag] = number
 
 
-def _scalar(value: Any, protocol: _Protocol, content: _Content) -> Metric | None:
+def _scalar(value: Any, library: _Library, content: _Content) -> Metric | None:
     kind = value.WhichOneof("value")
     if kind == "simple_value":
         return _as_written(value.simple_value)
     if kind != "tensor":
         return None
     metadata = value.metadata
-    if metadata.plugin_data.plugin_name == "scalars" or metadata.data_class == protocol.scalar_class:
+    if metadata.plugin_data.plugin_name == "scalars" or metadata.data_class == library.scalar_class:
         content.scalar_tags.add(value.tag)
-    return protocol.number(value.tensor) if value.tag in content.scalar_tags else None
+    return library.number(value.tensor) if value.tag in content.scalar_tags else None
 
 
 def _plain(hparams: Any) -> dict[str, Value]:
@@ -307,24 +322,6 @@ def _as_written(number: float) -> float:
         if _FLOAT32.unpack(_FLOAT32.pack(short))[0] == number:
             return short
     return float(f"{number:.9g}")
-
-
-def _checksum(data: bytes) -> int:
-    """Return the masked CRC-32C by which a record is checked; zlib's is another polynomial."""
-    crc = 0xFFFFFFFF
-    for byte in data:
-        crc = _TABLE[(crc ^ byte) & 0xFF] ^ (crc >> 8)
-    crc ^= 0xFFFFFFFF
-    return (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF
-
-
-def _remainder(byte: int) -> int:
-    for _ in range(8):
-        byte = (byte >> 1) ^ (0x82F63B78 if byte & 1 else 0)
-    return byte
-
-
-_TABLE = tuple(_remainder(byte) for byte in range(256))
 
 
 # -- putting together -----------------------------------------------------------------------------------------------------

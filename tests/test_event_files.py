@@ -216,6 +216,23 @@ def test_an_empty_file_and_one_that_is_something_else_are_a_sentence_each(tmp_pa
     assert read(tmp_path) == EventFindings(b"", {}, warnings)
 
 
+def test_a_picture_that_was_damaged_is_not_passed_over(tmp_path):
+    picture = summary_pb2.Summary.Value(tag="cat", image={"encoded_image_string": bytes(5000)})
+    before = write(tmp_path / "first", FIRST).read_bytes()
+    file = write(tmp_path / "all", FIRST, (2, 1, [picture]), SECOND)
+    content = bytearray(file.read_bytes())
+    content[len(before) + 2500] = 1
+    file.write_bytes(content)
+    warning = f"{file} is damaged at byte {len(before)}: what is before it was read."
+    assert read_event_files([file]) == EventFindings(READ, {}, [warning])
+
+
+def test_a_path_that_tensorboard_cannot_name_is_a_sentence(tmp_path):
+    file = write(tmp_path / "written", FIRST).rename(tmp_path / os.fsdecode(b"events.out.tfevents.\xe9"))
+    warning = f"{file} cannot be read: TensorBoard reads only paths that are UTF-8."
+    assert read_event_files([file]) == EventFindings(b"", {}, [warning])
+
+
 def test_a_file_that_is_gone_is_a_sentence(tmp_path):
     gone = tmp_path / "events.out.tfevents.1"
     assert read_event_files([gone]) == EventFindings(b"", {}, [f"{gone} cannot be read: No such file or directory."])
@@ -276,6 +293,22 @@ def test_a_library_that_does_not_fit_its_protobuf_is_a_sentence(tmp_path, progra
     done = subprocess.run([sys.executable, "-c", lines], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout.startswith(f"runs holds TensorBoard event files; what reads them cannot be loaded: {reason}")
     assert done.stdout.count("\n") == 1
+
+
+def test_tensorflow_is_not_started_where_it_is_installed(tmp_path):
+    file = write(tmp_path / "runs", FIRST)
+    installed = tmp_path / "site/tensorflow"
+    installed.mkdir(parents=True)
+    (installed / "__init__.py").write_text("raise SystemExit('TensorFlow was started')")
+    program = """
+import sys
+sys.path.insert(0, "site")
+from gitparams.event_files import read_event_files
+from pathlib import Path
+print(read_event_files([Path(sys.argv[1])]))
+"""
+    done = subprocess.run([sys.executable, "-c", program, file], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == (f"{EventFindings(READ)}\n", "")
 
 
 def test_the_library_is_loaded_only_where_there_is_an_event_file(tmp_path):
