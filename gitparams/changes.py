@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from gitparams.directions import Direction, direction
 from gitparams.model import Run
-from gitparams.params import MISSING, flatten, leaves, path_text, to_dict
+from gitparams.params import MISSING, Origin, flatten, leaves, path_text, to_dict
 from gitparams.screens.items import changed_params, folded, item_text, metric_items, with_more
 from gitparams.screens.numbers import difference
 from gitparams.screens.terminal import Terminal
@@ -80,6 +80,7 @@ class RunDiff:
         code: the files that differ.
         packages: name → version in each run, None where it is not installed.
         equal_params: how many params are the same in all runs.
+        origins: where the values of the params that differ came from, a mapping by path for each run; empty when not asked.
     """
 
     runs: tuple[Run, ...]
@@ -88,6 +89,7 @@ class RunDiff:
     code: tuple[CodeChange, ...] = ()
     packages: Mapping[str, tuple[str | None, ...]] = field(default_factory=dict)
     equal_params: int = 0
+    origins: tuple[Mapping[str, Origin], ...] = ()
 
     def __bool__(self) -> bool:
         return bool(self.params or self.metrics or self.code or self.packages)
@@ -102,7 +104,9 @@ class RunDiff:
 
     def to_json(self) -> dict[str, Any]:
         """Return the document of ``diff --json``."""
+        origins = {path: [_origin(one.get(path)) for one in self.origins] for path in self.params if self.origins}
         return {
+            **({"origins": origins} if origins else {}),
             "runs": [run.id for run in self.runs],
             "params": {
                 path: {"kind": change.kind, "values": [_document(value) for value in change.values]}
@@ -118,6 +122,12 @@ class RunDiff:
                 for name, versions in self.packages.items()
             },
         }
+
+
+def _origin(origin: Origin | None) -> dict[str, Any] | None:
+    from gitparams.screens.documents import origin_document
+
+    return origin_document(origin) if origin is not None else None
 
 
 def compare(

@@ -141,6 +141,9 @@ def run_document(run: Run, event: Event) -> dict[str, Value]:
         "group": run.group,
         "programs": list(run.programs),
         "redacted": list(run.redacted),
+        "disputed": list(run.disputed),
+        "drift": dict(run.drift),
+        "unread": list(run.unread),
         "environment": dict(run.environment),
     }
     return {**run.extra, **_without_empty(document)}
@@ -234,6 +237,9 @@ def _read_run(document: Mapping[str, Any], params: Params, metrics: Mapping[str,
         group=get("group") or False,
         programs=tuple(get("programs") or ()),
         redacted=tuple(map(str, get("redacted") or ())),
+        disputed=tuple(map(str, get("disputed") or ())),
+        drift=get("drift") or {},
+        unread=tuple(map(str, get("unread") or ())),
         environment=get("environment") or {},
         extra={key: value for key, value in document.items() if key not in _TYPES},
     )
@@ -242,8 +248,8 @@ def _read_run(document: Mapping[str, Any], params: Params, metrics: Mapping[str,
 _TEXTS = ("id", "name", "experiment", "status", "started", "finished", "cwd", "host", "user", "python", "note", "parent")
 _TYPES: dict[str, type] = {
     **dict.fromkeys(_TEXTS, str),
-    **dict.fromkeys(("event", "git", "seeds", "inputs", "outputs", "environment"), dict),
-    **dict.fromkeys(("command", "tags", "programs", "redacted"), list),
+    **dict.fromkeys(("event", "git", "seeds", "inputs", "outputs", "drift", "environment"), dict),
+    **dict.fromkeys(("command", "tags", "programs", "redacted", "disputed", "unread"), list),
     **dict.fromkeys(("deleted", "group"), bool),
     **dict.fromkeys(("format", "exit_code"), int),
 }
@@ -287,6 +293,8 @@ def _origin_document(origin: Origin) -> Value:
             {"value": lost.value, "source": lost.source, **({"at": lost.at} if lost.at is not None else {})}
             for lost in origin.overrode
         ]
+    if origin.also:
+        document["also"] = [{"source": source, **({"at": at} if at is not None else {})} for source, at in origin.also]
     return document
 
 
@@ -303,7 +311,12 @@ def _read_origin(item: Mapping[str, Any]) -> Origin:
         for lost in item.get("overrode", ())
         if isinstance(lost, Mapping) and "value" in lost and "source" in lost
     )
-    return Origin(str(item["source"]), _place(item.get("at")), overrode)
+    also = tuple(
+        (str(other["source"]), _place(other.get("at")))
+        for other in item.get("also", ())
+        if isinstance(other, Mapping) and "source" in other
+    )
+    return Origin(str(item["source"]), _place(item.get("at")), overrode, also)
 
 
 def _place(value: Any) -> str | None:

@@ -129,6 +129,9 @@ class Run:
         group: whether it only holds child runs.
         programs: what else ran within it.
         redacted: the paths of params whose values were replaced before they were written.
+        disputed: the paths of params about which two sources disagree, other than by a default.
+        drift: path → what it was when it was captured and what it was in the end; ``{"missing": true}`` where it was not.
+        unread: the paths of declared params that the program never read.
         environment: what else is known of where it ran: scheduler's job id, environment variables …
         extra: fields of run.json that this version does not know; kept as they are.
     """
@@ -159,6 +162,9 @@ class Run:
     group: bool = False
     programs: tuple[Value, ...] = ()
     redacted: tuple[str, ...] = ()
+    disputed: tuple[str, ...] = ()
+    drift: Mapping[str, Value] = field(default_factory=dict)
+    unread: tuple[str, ...] = ()
     environment: Mapping[str, Value] = field(default_factory=dict)
     extra: Mapping[str, Value] = field(default_factory=dict)
 

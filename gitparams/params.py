@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from gitparams.errors import ParamsError
@@ -25,8 +25,9 @@ MISSING: Any = type("Missing", (), {"__repr__": lambda self: "MISSING", "__bool_
 class Params(dict[str, Any]):
     """A resolved config: a dict whose keys can also be read and set as attributes.
 
-    Methods of dict win over keys of the same name, and ``cfg["items"]`` always works. Nested mappings are `Params`
-    too when they come from gitparams. It pickles, copies and goes through `json.dumps` as the dict it is.
+    Methods of dict win over keys of the same name, and ``cfg["items"]`` always works. A plain dict that is set or read as
+    an attribute becomes `Params`, so that ``cfg.optim = {"lr": 0.1}; cfg.optim.lr`` works. It pickles, copies and goes
+    through `json.dumps` as the dict it is.
 
     Raises:
         AttributeError: the key is not there; near misses are suggested.
@@ -43,12 +44,15 @@ class Params(dict[str, Any]):
 
     def __getattr__(self, key: str) -> Any:
         try:
-            return self[key]
+            value = self[key]
         except KeyError:
             raise AttributeError(_no_such_key(key, self)) from None
+        if type(value) is dict:
+            value = self[key] = Params(value)
+        return value
 
     def __setattr__(self, key: str, value: Any) -> None:
-        self[key] = value
+        self[key] = Params(value) if type(value) is dict else value
 
     def __delattr__(self, key: str) -> None:
         try:
@@ -71,6 +75,108 @@ class Params(dict[str, Any]):
     def copy(self) -> Params:
         """Return a shallow copy, as `dict.copy` does, that is `Params` too."""
         return Params(self)
+
+
+class Reads:
+    """Which leaves of a loaded config its program has read, and where their values came from."""
+
+    __slots__ = ("layer", "seen")
+
+    def __init__(self, layer: Layer) -> None:
+        self.layer = layer
+        self.seen: set[tuple[str, ...]] = set()
+
+    @property
+    def unread(self) -> tuple[str, ...]:
+        """The written paths of the leaves that nobody read, sorted."""
+        return tuple(sorted(path_text(keys) for keys, _ in leaves(self.layer.values) if keys not in self.seen))
+
+
+class LoadedParams(Params):
+    """`Params` that know which of their values were read; made by `gitparams.load`.
+
+    A copy shares what is known; what goes through `pickle` has been read.
+
+    >>> cfg = loaded(layer({"optim": {"lr": 0.1, "warmup": 500}, "seed": 1}, "file"))
+    >>> cfg.optim.lr, dict(cfg)["seed"], reads_of(cfg).unread
+    (0.1, 1, ('optim.warmup',))
+    """
+
+    __slots__ = ("_gitparams_above", "_gitparams_reads")
+    __gitparams_untracked__ = True
+
+    def __init__(self, mapping: Mapping[str, Any], reads: Reads, above: tuple[str, ...] = ()) -> None:
+        object.__setattr__(self, "_gitparams_reads", reads)
+        object.__setattr__(self, "_gitparams_above", above)
+        super().__init__({key: _tracked(value, reads, (*above, key)) for key, value in mapping.items()})
+
+    def __getitem__(self, key: str) -> Any:
+        return self._read(key, super().__getitem__(key))
+
+    def __iter__(self) -> Iterator[str]:  # its being here makes dict(cfg) and **cfg ask for each value
+        return super().__iter__()
+
+    def __copy__(self) -> Params:
+        return self._copied(dict.items(self))
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Params:
+        import copy
+
+        return self._copied((key, copy.deepcopy(value, memo)) for key, value in dict.items(self))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (nested, (to_dict(self),))
+
+    def copy(self) -> Params:
+        """Return a shallow copy that shares what is known of the reads."""
+        return self.__copy__()
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Return the value of a key, or the default."""
+        return self[key] if key in self else default  # noqa: SIM401 - this is what get is made of
+
+    def pop(self, key: str, *default: Any) -> Any:
+        """Remove a key and return its value, or the default."""
+        return self._read(key, super().pop(key, *default))
+
+    def setdefault(self, key: str, default: Any = None) -> Any:
+        """Return the value of a key; one that is not there is set first."""
+        return self._read(key, super().setdefault(key, default))
+
+    def items(self) -> Any:
+        """Return the pairs of key and value; they count as read."""
+        self._read_all()
+        return super().items()
+
+    def values(self) -> Any:
+        """Return the values; they count as read."""
+        self._read_all()
+        return super().values()
+
+    def _read(self, key: str, value: Any) -> Any:
+        if not isinstance(value, LoadedParams):
+            self._gitparams_reads.seen.add((*self._gitparams_above, key))
+        return value
+
+    def _read_all(self) -> None:
+        for key, value in dict.items(self):
+            self._read(key, value)
+
+    def _copied(self, pairs: Any) -> LoadedParams:
+        twin = LoadedParams({}, self._gitparams_reads, self._gitparams_above)
+        for key, value in pairs:
+            twin[key] = value
+        return twin
+
+
+def loaded(whole: Layer) -> LoadedParams:
+    """Return the params of a layer, which remember where they came from and what was read of them."""
+    return LoadedParams(whole.values, Reads(whole))
+
+
+def reads_of(params: Any) -> Reads | None:
+    """Return what is known of the reads of loaded params; None for any other object."""
+    return params._gitparams_reads if isinstance(params, LoadedParams) and not params._gitparams_above else None
 
 
 def nested(mapping: Mapping[str, Any]) -> Params:
@@ -254,11 +360,13 @@ class Origin:
         source: ``cli``, ``file``, ``env``, ``default``, ``code`` or the name of a reporter such as ``hydra``.
         at: the place inside the source: ``conf/train.yaml:12``, ``-p optim.lr=0.01``; None when there is none.
         overrode: the earlier values of the same path, the oldest first.
+        also: source and place of those who said the very same value.
     """
 
     source: str
     at: str | None = None
     overrode: tuple[Overridden, ...] = ()
+    also: tuple[tuple[str, str | None], ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True)
@@ -318,10 +426,9 @@ def _over(
     if path in lower:
         below = origins[path]
         if same(lower[path], value):
-            overrode = below.overrode
-        else:
-            overrode = (*below.overrode, Overridden(lower[path], below.source, below.at))
-        return Origin(origin.source, origin.at, (*overrode, *origin.overrode))
+            return _agreed(below, origin)
+        overrode = (*below.overrode, Overridden(lower[path], below.source, below.at))
+        return Origin(origin.source, origin.at, (*overrode, *origin.overrode), origin.also)
     swept: list[Overridden] = []
     for gone, old in lost.items():
         if gone.startswith((path + ".", path + "[")) or path.startswith((gone + ".", gone + "[")):
@@ -329,7 +436,15 @@ def _over(
             swept.extend(below.overrode)
             if old != {}:
                 swept.append(Overridden(old, below.source, below.at))
-    return Origin(origin.source, origin.at, (*swept, *origin.overrode))
+    return Origin(origin.source, origin.at, (*swept, *origin.overrode), origin.also)
+
+
+def _agreed(below: Origin, origin: Origin) -> Origin:
+    """Return the origin of a value that two sources said: the later one, unless it is only a default."""
+    first, second = (below, origin) if origin.source == "default" else (origin, below)
+    others = dict.fromkeys([(second.source, second.at), *below.also, *origin.also])
+    others.pop((first.source, first.at), None)
+    return Origin(first.source, first.at, (*below.overrode, *origin.overrode), tuple(others))
 
 
 def _flatten(mapping: Mapping[str, Any], prefix: str, flat: dict[str, Any]) -> None:
@@ -354,6 +469,12 @@ def _nested_value(value: Any) -> Any:
     if isinstance(value, list):
         return [_nested_value(item) for item in value]
     return value
+
+
+def _tracked(value: Any, reads: Reads, above: tuple[str, ...]) -> Any:
+    if isinstance(value, Mapping) and value:
+        return LoadedParams(value, reads, above)
+    return _nested_value(value)
 
 
 def _plain_value(value: Any) -> Any:

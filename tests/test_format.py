@@ -473,6 +473,9 @@ runs = st.builds(
     group=st.booleans(),
     programs=st.lists(values, max_size=3).map(tuple),
     redacted=st.lists(texts, max_size=3).map(tuple),
+    disputed=st.lists(texts, max_size=3).map(tuple),
+    drift=st.dictionaries(texts, st.lists(values, min_size=2, max_size=2), max_size=2),
+    unread=st.lists(texts, max_size=3).map(tuple),
     environment=mappings,
     extra=st.dictionaries(words.filter(lambda key: key not in known), values, max_size=3),
 )

@@ -23,6 +23,7 @@ def diff(
     ] = None,
     only_params: Annotated[bool, typer.Option("--params", help="Only the params")] = False,
     only_metrics: Annotated[bool, typer.Option("--metrics", help="Only the metrics")] = False,
+    origins: Annotated[bool, typer.Option("--origins", help="Tell where each value that differs came from")] = False,
     exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit with 1 when something differs")] = False,
     form: Annotated[str, typer.Option("--format", metavar="FORMAT", help="text or json")] = "text",
     as_json: Json = False,
@@ -31,7 +32,7 @@ def diff(
     if form not in ("text", "json"):
         raise UsageError(f"--format {form!r} is not one of text, json.")
     with repository() as found:
-        result = found.diff(_split(words or []), after_dashes() or ())
+        result = found.diff(_split(words or []), after_dashes() or (), origins=origins)
         result = result.only(params=only_params, metrics=only_metrics)
         if as_json or form == "json":
             from gitparams.screens.documents import dumps

@@ -42,6 +42,7 @@ def log(
     reverse: Annotated[bool, typer.Option("--reverse", help="Oldest first")] = False,
     deleted: Annotated[bool, typer.Option("--deleted", help="The hidden runs instead")] = False,
     groups: Annotated[bool, typer.Option("--groups", help="The groups as well")] = False,
+    parent: Annotated[str | None, typer.Option("--parent", metavar="RUN", help="Only the runs within this group")] = None,
     form: Annotated[str, typer.Option("--format", metavar="FORMAT", help="table, oneline, json, csv or md")] = "table",
     as_json: Json = False,
 ) -> None:
@@ -56,6 +57,7 @@ def log(
             changed=tuple(after_dashes() or ()),
             deleted=deleted,
             groups=groups,
+            parent=found.find_id(parent) if parent else None,
         )
         which = _range(found, which, words or [])
         limit = number if number is not None else _SHOWN if form == "table" and not patch else None

@@ -9,6 +9,7 @@ import typer
 
 from gitparams.cli.options import APP, Json, page, repository
 from gitparams.errors import UsageError
+from gitparams.index import Filter
 from gitparams.model import now
 from gitparams.screens.terminal import Terminal
 
@@ -35,7 +36,7 @@ def show(
         raise UsageError(f"--format {form!r} is not one of text, json, yaml.")
     with repository() as found:
         run = found.run(word)
-        details, before = found.details(run), found.before(run)
+        details, before = found.details(run), None if run.group else found.before(run)
         if form == "text":
             from gitparams.screens.show import render
 
@@ -49,6 +50,7 @@ def show(
                     directions=directions,
                     now=now(),
                     sections=sections,
+                    children=found.listed(Filter(parent=run.id), reverse=True) if run.group else (),
                 )
             )
             return

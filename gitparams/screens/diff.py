@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 from gitparams.directions import Direction, direction
 from gitparams.model import SHOWN_ID_LETTERS, Run, Status
 from gitparams.params import MISSING
-from gitparams.screens.items import cut_apart, is_seed
+from gitparams.screens.items import cut_apart, origin_text
 from gitparams.screens.log import NARROWEST, best_places, best_style, metric_header, status_style, status_text
 from gitparams.screens.numbers import age_text, delta_text, metric_texts, ratio_text
 from gitparams.screens.table import Column, Style, table_lines
 from gitparams.screens.terminal import Terminal, cell_width, safe
+from gitparams.seeds import is_seed
 
 if TYPE_CHECKING:  # a RunDiff knows its own text and so this module
     from gitparams.changes import CodeChange, MetricChange, ParamChange, RunDiff
@@ -63,6 +64,7 @@ def _two(diff: RunDiff, terminal: Terminal, directions: Mapping[str, Direction],
     ids = _Row("", tuple(_id(run) for run in diff.runs), styles=(terminal.bold, terminal.bold))
     yield from _two_lines([ids, *rows], label, width)
     yield from _code_lines(diff.code, terminal, width, label + 3)
+    yield from _origin_lines(diff, terminal, width)
     if footer := _equal_text(diff.equal_params):
         yield terminal.dim(terminal.cut(footer, width))
 
@@ -225,6 +227,7 @@ def _many(diff: RunDiff, terminal: Terminal, directions: Mapping[str, Direction]
     slack = width - label - 1 - sum(column.space for column in columns[:shown])
     heads = Column([row.label for row in rows], gap=0, least=label + 1 + min(3, max(0, slack)))
     yield from table_lines([heads, *columns[:shown]])
+    yield from _origin_lines(diff, terminal, width)
     yield from _many_footer(diff, shown, terminal, width)
 
 
@@ -313,6 +316,21 @@ def _labels(diff: RunDiff, terminal: Terminal, directions: Mapping[str, Directio
         found = {"params": diff.params, "metrics": diff.metrics, "packages": diff.packages, "code": diff.code}
         heads += [head for head, changes in found.items() if changes]
     return [*heads, *(" " * indent + name for name in names)]
+
+
+def _origin_lines(diff: RunDiff, terminal: Terminal, width: int) -> Iterator[str]:
+    """Yield for each param that differs where each run's value came from."""
+    if not diff.origins or not diff.params:
+        return
+    yield terminal.bold("origins")
+    for path in diff.params:
+        yield "  " + terminal.cut(terminal.safe(path), width - 2)
+        for run, origins in zip(diff.runs, diff.origins, strict=True):
+            origin = origins.get(path) or origins.get(path.rpartition("[")[0])
+            text = origin_text(origin) if origin is not None else terminal.missing
+            first, *others = terminal.wrapped(terminal.safe(text), width - 6 - SHOWN_ID_LETTERS)
+            yield f"    {terminal.dim(_id(run))}  {first}"
+            yield from (" " * (6 + SHOWN_ID_LETTERS) + other for other in others)
 
 
 def _id(run: Run) -> str:

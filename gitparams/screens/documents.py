@@ -42,6 +42,7 @@ def run_document(run: Run, before: Run | None, details: Details | None = None) -
         "tags": list(run.tags),
         "note": run.note,
         "parent": run.parent,
+        "group": run.group,
         "changes": _changes(before, run),
     }
     return document if details is None else {**document, **_details_document(run, details)}
@@ -80,17 +81,25 @@ def dumps(document: Any) -> str:
 
 def _details_document(run: Run, details: Details) -> dict[str, Any]:
     return {
-        "origins": {path: _origin_document(origin) for path, origin in details.origins.items()},
+        "origins": {path: origin_document(origin) for path, origin in details.origins.items()},
         "packages": list(details.packages),
         "inputs": printable(dict(run.inputs)),
         "outputs": printable(dict(run.outputs)),
         "seeds": printable(dict(run.seeds)),
+        "environment": printable(dict(run.environment)),
+        "programs": printable(list(run.programs)),
+        "drift": printable(dict(run.drift)),
+        "disputed": list(run.disputed),
+        "unread": list(run.unread),
+        "redacted": list(run.redacted),
     }
 
 
-def _origin_document(origin: Origin) -> dict[str, Any]:
+def origin_document(origin: Origin) -> dict[str, Any]:
+    """Return the document of where a value came from."""
     overrode = [{"value": printable(lost.value), "source": lost.source, "at": lost.at} for lost in origin.overrode]
-    return {"source": origin.source, "at": origin.at, "overrode": overrode}
+    document = {"source": origin.source, "at": origin.at, "overrode": overrode}
+    return {**document, "also": [{"source": source, "at": at} for source, at in origin.also]} if origin.also else document
 
 
 def _changes(before: Run | None, run: Run) -> dict[str, list[Value]]:

@@ -8,12 +8,14 @@ from typing import Any
 
 from gitparams.directions import Direction, direction
 from gitparams.model import Run
-from gitparams.params import MISSING, differing, flatten, path_keys
+from gitparams.params import MISSING, Origin, differing, flatten, path_keys
 from gitparams.screens.numbers import metric_texts, value_text
 from gitparams.screens.terminal import Terminal, cell_width
+from gitparams.seeds import is_seed
 from gitparams.values import same
 
 LONGEST_VALUE = 24
+_SOURCES = {"cli": "command line", "env": "environment", "file": "", "code": "code", "default": "default"}
 _SHORTER_VALUES = (LONGEST_VALUE, 12, 8)
 
 
@@ -60,16 +62,6 @@ def folded(items: Sequence[Item]) -> list[Item]:
         if known is None or len(item.path) < len(known.path):
             kept[twins] = item
     return list(kept.values())
-
-
-def is_seed(path: str) -> bool:
-    """Tell whether a param is a seed by its name.
-
-    >>> is_seed("seed"), is_seed("data.random_state"), is_seed("seedlings")
-    (True, True, False)
-    """
-    key = path.rpartition(".")[2].lower()
-    return key == "seed" or key.endswith("_seed") or key == "random_state"
 
 
 def item_text(item: Item, terminal: Terminal, *, longest: int = LONGEST_VALUE, path: str | None = None) -> str:
@@ -189,3 +181,26 @@ def _from(text: str, start: int, longest: int, terminal: Terminal) -> str:
     if start <= 0:
         return terminal.cut(text, longest)
     return terminal.cut(terminal.ellipsis + text[start:], longest)
+
+
+def origin_text(origin: Origin) -> str:
+    """Return where a value came from in words, and what it overrode, the newest first.
+
+    >>> from gitparams.params import Overridden
+    >>> origin_text(Origin("cli", "-p optim.lr=0.01", (Overridden(0.1, "file", "conf/train.yaml:12"),)))
+    'command line -p optim.lr=0.01; overrode 0.1 from conf/train.yaml:12'
+    """
+    lost = [f"{value_text(other.value)} from {_place(other.source, other.at)}" for other in reversed(origin.overrode)]
+    agreed = [_place(source, at) for source, at in origin.also]
+    return "; ".join(
+        [
+            _place(origin.source, origin.at),
+            *([f"also {', '.join(agreed)}"] if agreed else []),
+            *([f"overrode {', '.join(lost)}"] if lost else []),
+        ]
+    )
+
+
+def _place(source: str, at: str | None) -> str:
+    word = _SOURCES.get(source, source) if at else _SOURCES.get(source) or source
+    return " ".join(filter(None, (word, at)))

@@ -23,6 +23,7 @@ NARROWEST = 20
 _WITH_METRICS, _WITH_STATUS, _WITH_AGE = 60, 42, 32  # below these widths the columns go
 _CHANGED, _CHANGED_BESIDE_NAME = 28, 40  # cells that `changed` keeps beside metrics, and beside a name
 _LONGEST_NAME, _LONGEST_HEADER = 20, 20
+_MARK = "!"
 _BAD = frozenset((Status.FAILED, Status.CRASHED))
 _UNSETTLED = frozenset((Status.RUNNING, Status.OPEN, Status.LOST, Status.INTERRUPTED))
 
@@ -86,6 +87,11 @@ def status_style(run: Run | BrokenRun, terminal: Terminal) -> Style:
     return terminal.yellow if run.status in _UNSETTLED else str
 
 
+def is_doubtful(run: Run | BrokenRun) -> bool:
+    """Tell whether two sources disagree about a value of the run's params."""
+    return isinstance(run, Run) and bool(run.disputed)
+
+
 def best_style(terminal: Terminal) -> Style:
     """Return how the best value is dressed; with weight too, for those who see no colour."""
     return lambda text: terminal.bold(terminal.green(text))
@@ -124,6 +130,10 @@ def _columns(
     """Return the columns that fit, and whether a best value is marked in one."""
     runs = [row.run for row in rows]
     columns = [Column(["run", *(_id(run) for run in runs)], gap=0)]
+    if any(map(is_doubtful, runs)):
+        columns.append(
+            Column(["", *(_MARK if is_doubtful(run) else "" for run in runs)], _styles([terminal.yellow] * len(runs)), gap=0)
+        )
     width = max(terminal.width, NARROWEST)
     if width >= _WITH_AGE:
         columns.append(_age_column(runs, terminal, now))
@@ -217,7 +227,13 @@ def _footer(rows: Sequence[Listed], total: int, has_best: bool, terminal: Termin
     shown = len(rows)
     count = f"{shown} of {total} runs" if total > shown else f"{shown} {'run' if shown == 1 else 'runs'}"
     equal = _equal_params([row.run for row in rows if isinstance(row.run, Run) and not row.run.group])
-    said = [count, f"{equal} {'param' if equal == 1 else 'params'} equal in all" if equal else "", "* best" if has_best else ""]
+    doubtful = any(is_doubtful(row.run) for row in rows)
+    said = [
+        count,
+        f"{equal} {'param' if equal == 1 else 'params'} equal in all" if equal else "",
+        "* best" if has_best else "",
+        f"{_MARK} sources disagree (gitparams check)" if doubtful else "",
+    ]
     line = ""
     for text in filter(None, said):
         longer = f"{line}{terminal.dot}{text}" if line else text

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import shlex
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from gitparams.directions import Direction, direction
+from gitparams.index import Listed
 from gitparams.model import Details, Run
-from gitparams.params import MISSING, Origin, flatten
-from gitparams.screens.items import short_value
+from gitparams.params import MISSING, flatten
+from gitparams.screens.items import Item, item_text, origin_text, short_value
 from gitparams.screens.log import NARROWEST, code_text, metric_header, status_style, status_text, time_text
+from gitparams.screens.log import render as render_list
 from gitparams.screens.numbers import age_text, column_texts, delta_text, duration_text, value_text
 from gitparams.screens.table import Column, Style, table_lines
 from gitparams.screens.terminal import Terminal, cell_width
@@ -21,7 +24,6 @@ from gitparams.values import same
 SECTIONS = ("params", "metrics", "origins", "code", "packages", "output")
 _LAST_LINES = 10
 _LABEL = 12
-_SOURCES = {"cli": "command line", "env": "environment", "file": "", "code": "code", "default": "default"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +47,17 @@ def render(
     directions: Mapping[str, Direction],
     now: datetime,
     sections: Collection[str] = (),
+    children: Sequence[Listed] = (),
 ) -> str:
-    """Return all about a run in brief, or only some `SECTIONS` of it, each in full."""
+    """Return all about a run in brief, or only some `SECTIONS` of it, each in full; of a group, its `children` as well."""
     shown = _Shown(run, details, before, terminal, directions, max(terminal.width, NARROWEST))
     if not sections:
-        return "\n".join(_everything(shown, now))
+        lines = list(_everything(shown, now))
+        if children:
+            total = len(children)
+            listed = render_list(children, total=total, terminal=terminal, directions=directions, now=now)
+            lines += ["", terminal.bold("runs"), listed]
+        return "\n".join(lines)
     chosen = [name for name in SECTIONS if name in sections]
     if len(chosen) == 1:
         return "\n".join(_WRITERS[chosen[0]](shown))
@@ -68,6 +76,8 @@ def _everything(shown: _Shown, now: datetime) -> Iterator[str]:
     for name, present in (("params", run.params), ("metrics", run.metrics)):
         if present:
             yield from ["", terminal.bold(name), *_indented(_WRITERS[name](_narrower(shown)))]
+        if name == "params":
+            yield from _remarks(shown)
     if count := len(shown.details.packages):
         yield from ["", f"{count} {'package' if count == 1 else 'packages'}"]
     if shown.details.output:
@@ -86,13 +96,41 @@ def _facts(run: Run, now: datetime) -> list[tuple[str, str]]:
         ("code", code_text(run)),
         ("author", run.author),
         ("host", ", ".join(filter(None, (run.host, f"Python {run.python}" if run.python else "")))),
+        ("machine", _machine(run.environment)),
         ("parent", run.parent or ""),
         ("tags", ", ".join(run.tags)),
-        ("read", ", ".join(run.inputs)),
+        ("read", ", ".join(f"{path} {str(digest)[:14]}…" for path, digest in run.inputs.items())),
         ("wrote", ", ".join(run.outputs)),
         ("note", run.note),
     ]
     return [(label, text) for label, text in facts if text]
+
+
+def _machine(environment: Mapping[str, Any]) -> str:
+    cpu, cpus, gpus = environment.get("cpu"), environment.get("cpus"), environment.get("gpus")
+    counted = Counter(map(str, gpus)) if isinstance(gpus, list) else Counter[str]()
+    cards = [f"{count} × {name}" if count > 1 else name for name, count in counted.items()]
+    return ", ".join([*([f"{cpus} × {cpu}" if cpus else str(cpu)] if cpu else []), *cards])
+
+
+def _remarks(shown: _Shown) -> Iterator[str]:
+    """Yield what is worth a look at the params: what changed after it was captured, what is disputed, what nobody read."""
+    run, terminal = shown.run, shown.terminal
+    changed = [_changed_later(path, pair, terminal) for path, pair in sorted(run.drift.items())]
+    for title, items in (
+        ("changed after they were captured", changed),
+        ("two sources disagree (gitparams show --origins)", [terminal.safe(path) for path in run.disputed]),
+        ("never read by the program", [terminal.safe(path) for path in run.unread]),
+    ):
+        if items:
+            text = terminal.dot.join(items)
+            yield from ["", terminal.bold(title), *_indented(terminal.wrapped(text, shown.width - 2))]
+
+
+def _changed_later(path: str, pair: Any, terminal: Terminal) -> str:
+    old, new = [*pair, None, None][:2] if isinstance(pair, list) else (None, None)
+    sides = [MISSING if side == {"missing": True} else side for side in (old, new)]
+    return item_text(Item(path, *sides), terminal)
 
 
 def _times(run: Run, now: datetime) -> str:
@@ -182,22 +220,6 @@ def _origins(shown: _Shown) -> Iterator[str]:
         said = f"{text}  ({origin_text(origin)})" if origin is not None else text
         first, *others = shown.terminal.wrapped(shown.terminal.safe(said), shown.width - 4)
         yield from [first, *(f"    {other}" for other in others)]
-
-
-def origin_text(origin: Origin) -> str:
-    """Return where a value came from in words, and what it overrode, the newest first.
-
-    >>> from gitparams.params import Overridden
-    >>> origin_text(Origin("cli", "-p optim.lr=0.01", (Overridden(0.1, "file", "conf/train.yaml:12"),)))
-    'command line -p optim.lr=0.01; overrode 0.1 from conf/train.yaml:12'
-    """
-    lost = [f"{value_text(other.value)} from {_place(other.source, other.at)}" for other in reversed(origin.overrode)]
-    return _place(origin.source, origin.at) + (f"; overrode {', '.join(lost)}" if lost else "")
-
-
-def _place(source: str, at: str | None) -> str:
-    word = _SOURCES.get(source, source) if at else _SOURCES.get(source) or source
-    return " ".join(filter(None, (word, at)))
 
 
 def _code(shown: _Shown) -> Iterator[str]:

@@ -156,8 +156,16 @@ def test_stacked_values_remember_all_they_overrode() -> None:
     )
 
 
-def test_a_value_said_twice_is_no_override() -> None:
-    assert stack([layer({"lr": 0.1}, "file"), layer({"lr": 0.1}, "cli")]) == Layer({"lr": 0.1}, {"lr": Origin("cli")})
+def test_a_value_said_twice_is_no_override_and_both_are_named() -> None:
+    assert stack([layer({"lr": 0.1}, "file", "a.yaml:1"), layer({"lr": 0.1}, "cli")]) == Layer(
+        {"lr": 0.1}, {"lr": Origin("cli", also=(("file", "a.yaml:1"),))}
+    )
+
+
+def test_a_default_that_agrees_with_what_was_given_does_not_take_its_place() -> None:
+    stacked = stack([layer({"lr": 0.1}, "file", "a.yaml:1"), layer({"lr": 0.1}, "default", "train.py")])
+
+    assert stacked.origins == {"lr": Origin("file", "a.yaml:1", also=(("default", "train.py"),))}
 
 
 def test_a_value_that_differs_only_in_type_is_an_override() -> None:

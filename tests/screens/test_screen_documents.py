@@ -43,6 +43,7 @@ def test_the_document_of_a_run_has_the_keys_of_the_design() -> None:
         "tags": [],
         "note": "",
         "parent": None,
+        "group": False,
         "changes": {'["a.b"]': [True, 1], "gone": [1, {"missing": True}], "optim.lr": [1, "NaN"]},
     }
 
