@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from gitparams.git import Git
     from gitparams.journal import Journal
     from gitparams.model import Metric, Run, RunId, Status
+    from gitparams.params import Layer
     from gitparams.repository import Repository
     from gitparams.values import Value
 
@@ -72,8 +73,11 @@ def pre_run(args: Sequence[str]) -> int:
 
     caller = _caller()
     with Repository.find() as repository:
+        declared = repository.declared_layer((), ())
+        if _stopped_by_check(repository, declared):
+            return 1
         beginning = Beginning(
-            params=repository.declared_layer((), ()),
+            params=declared,
             command=tuple(args),
             cwd=_callers_folder(),
             environment={"caller": caller} if caller else {},
@@ -85,6 +89,19 @@ def pre_run(args: Sequence[str]) -> int:
         _write_id(file, journal.id)
     _say(f"run {journal.id[:8]} started")
     return 0
+
+
+def _stopped_by_check(repository: Repository, declared: Layer) -> bool:
+    """Say what `check` finds where the settings ask for it, and tell whether that stops the run."""
+    if not repository.settings.check:
+        return False
+    from gitparams.checks import before_run
+    from gitparams.rules import stops
+
+    findings = before_run(repository, declared)
+    for finding in findings:
+        _say(f"{finding.level}: {finding.message}")
+    return bool(stops(findings, repository.settings))
 
 
 def post_run(args: Sequence[str]) -> int:
@@ -242,24 +259,21 @@ def _list_open(opened: Sequence[Journal]) -> None:
 
 def _new_metrics(repository: Repository, journal: Journal) -> dict[str, Metric]:
     """Return the metrics of the settings' files that were written since the run began; the later file wins."""
-    from gitparams.metrics_files import read_metrics_file
+    from gitparams.metrics_files import read_metrics_files
 
-    metrics: dict[str, Metric] = {}
     begun = (journal.folder / "run.json").stat().st_mtime_ns
     top = repository.git.place.top or Path.cwd()
-    for name in repository.settings.metrics_files:
-        if not _written_since(top / name, begun):
+    names = repository.settings.metrics_files
+    written = [(top / name, name) for name in names if _written_since(top / name, begun)]
+    for name in names:
+        if (top / name, name) not in written:
             _say(f"{name} was not written since the run began: no metrics from it.")
-            continue
-        try:
-            found, left_out = read_metrics_file(top / name, name)
-        except GitParamsError as error:
-            _say(str(error))
-            continue
-        metrics.update(found)
-        if left_out:
-            _say(f"{name}: not a number, left out: {', '.join(left_out)}.")
-    return metrics
+    found = read_metrics_files(written)
+    for warning in found.warnings:
+        _say(warning)
+    if found.series:
+        journal.hear(found.series)
+    return found.metrics
 
 
 def _written_since(path: Path, moment: int) -> bool:

@@ -4,7 +4,11 @@
 
     run.json       the state at the start: the run, its params, metrics and origins
     series.jsonl   what was logged, a line a step
+    heard.jsonl    steps that were heard on its output or read from its files
+    joined.jsonl   what a `start` that joined the run changed; the same lines as in changes.jsonl
     changes.jsonl  summary values, tags, notes and the end, a line each; the later wins
+    packages.txt   the packages of the program's Python
+    capture/       what the program's parsers told, a file a message
     code.pack      the objects of changed code, when the start entry could not be written
     output.log     the tail of what the program printed (output.log.1 before it)
     lock           locked by the process that keeps the run; free means that it is dead
@@ -19,12 +23,14 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from gitparams.capture.reports import FOLDER as REPORTS
+from gitparams.capture.reports import HOW
 from gitparams.entry import origins_document, read_event, read_origins, read_run, run_document
 from gitparams.errors import FormatError, GitParamsError
 from gitparams.lockfile import LockFile
@@ -73,9 +79,15 @@ class JournalState:
 
 @dataclass
 class Journal:
-    """The folder of one run in progress. Make one with `Journal.create`, or read one with `Journal(folder)`."""
+    """The folder of one run in progress. Make one with `Journal.create`, or read one with `Journal(folder)`.
+
+    Attributes:
+        folder: the folder.
+        joined: whether this object is that of a `start` within the run, whose changes are kept apart.
+    """
 
     folder: Path
+    joined: bool = False
     lock: LockFile = field(init=False)
     _files: dict[str, int] = field(default_factory=dict)
     _waiting: dict[str, list[bytes]] = field(default_factory=dict)
@@ -111,13 +123,66 @@ class Journal:
         """Append one line to the series. What the disk refuses is kept in memory and tried again with the next line."""
         self._append("series.jsonl", line)
 
+    def hear(self, lines: bytes) -> None:
+        """Append steps that the program said without logging them."""
+        self._append("heard.jsonl", lines)
+
     def change(self, **changes: Value) -> None:
-        """Append a change: ``summary={…}``, ``tags=[…]``, ``note="…"`` …"""
-        self._append("changes.jsonl", encode_json(changes, indent=None) + b"\n")
+        """Append a change: ``summary={…}``, ``tags=[…]``, ``note="…"``, ``fields={…}`` of the run …"""
+        self._append("joined.jsonl" if self.joined else "changes.jsonl", encode_json(changes, indent=None) + b"\n")
+
+    def listen(self, how: Mapping[str, Value]) -> None:
+        """Make the folder in which the programs tell what they resolved, and say there what is asked of them.
+
+        A disk that refuses it is no fault of the program: nothing is captured.
+        """
+        try:
+            (self.folder / REPORTS).mkdir(exist_ok=True)
+            self._replace(f"{REPORTS}/{HOW}", encode_json(dict(how)))
+        except OSError:
+            pass
+
+    def keep_packages(self, packages: Iterable[str]) -> None:
+        """Keep the packages of the program's Python."""
+        try:
+            self._replace("packages.txt", "".join(f"{package}\n" for package in packages).encode())
+        except OSError:
+            pass
+
+    def hand_over(self, other: Journal, steps: bytes) -> None:
+        """Hand what was logged and changed by the `start` that joined this run over to another journal.
+
+        Args:
+            other: gets it; it is not in use yet.
+            steps: what was heard of it.
+        """
+        for name in ("series.jsonl", "joined.jsonl"):
+            try:
+                (self.folder / name).replace(other.folder / name)
+            except FileNotFoundError:
+                pass
+        if steps:
+            other.hear(steps)
+
+    def heard(self) -> bytes:
+        """Return the steps that were heard."""
+        return _whole_lines(_bytes(self.folder / "heard.jsonl") + b"".join(self._waiting.get("heard.jsonl", ())))
+
+    def keep_heard(self, lines: bytes) -> None:
+        """Keep only these of the steps that were heard."""
+        if "heard.jsonl" in self._files:
+            os.close(self._files.pop("heard.jsonl"))
+        self._replace("heard.jsonl", lines)
 
     def change_params(self, layer: Layer, redacted: Iterable[str] = ()) -> None:
         """Append params that the program declared itself; they win over those it was started with."""
         self.change(params=to_dict(layer.values), origins=origins_document(layer.origins), redacted=[*sorted(redacted)])
+
+    def set_params(self, layer: Layer, redacted: Iterable[str] = ()) -> None:
+        """Append all params as they turned out; what was said of them before is part of them."""
+        self.change(
+            resolved=True, params=to_dict(layer.values), origins=origins_document(layer.origins), redacted=[*sorted(redacted)]
+        )
 
     def end(self, ending: Ending) -> None:
         """Say how the run ended."""
@@ -202,9 +267,12 @@ class Journal:
         """
         run, origins = _read_state(_bytes(self.folder / "run.json"))
         series = _whole_lines(_bytes(self.folder / "series.jsonl") + b"".join(self._waiting.get("series.jsonl", ())))
+        series += self.heard()
         output = (_bytes(self.folder / "output.log.1") + _bytes(self.folder / "output.log"))[-OUTPUT_KEPT:]
         code = _bytes(self.folder / "code.pack") or None
-        state = JournalState(run, Details(origins=origins, series=series, output=output), None, code=code)
+        packages = tuple(_bytes(self.folder / "packages.txt").decode("utf-8", "replace").splitlines())
+        details = Details(origins=origins, packages=packages, series=series, output=output)
+        state = JournalState(run, details, None, code=code)
         summary = last_values(series)
         for change in self._changes():
             summary.update(_numbers(change.get("summary")))
@@ -213,8 +281,12 @@ class Journal:
         return replace(state, run=replace(state.run, metrics={**state.run.metrics, **summary}), touched=frozenset(touched))
 
     def _changes(self) -> Iterator[dict[str, Any]]:
-        data = _bytes(self.folder / "changes.jsonl") + b"".join(self._waiting.get("changes.jsonl", ()))
-        for line in _whole_lines(data).splitlines():
+        lines = [
+            line
+            for name in ("joined.jsonl", "changes.jsonl")
+            for line in _whole_lines(_bytes(self.folder / name) + b"".join(self._waiting.get(name, ()))).splitlines()
+        ]
+        for line in lines:
             try:
                 change = decode_json(line)
             except ValueError:
@@ -285,14 +357,26 @@ def _changed(state: JournalState, change: Mapping[str, Any]) -> JournalState:
     if isinstance(change.get("tags"), list):
         run = replace(run, tags=tuple(sorted({*run.tags, *map(str, change["tags"])})))
         touched.add("tags")
-    if isinstance(change.get("note"), str):
-        run = replace(run, note=change["note"])
-        touched.add("note")
+    for name in ("note", "name", "experiment"):
+        if isinstance(change.get(name), str):
+            run = replace(run, **{name: change[name]})
+            touched.add(name)
     details = state.details
     if isinstance(change.get("params"), dict):
-        layer = stack([_layer(run.params, details.origins), _layer(change["params"], read_origins(change.get("origins")))])
+        layer = _layer(change["params"], read_origins(change.get("origins")))
+        if not change.get("resolved"):
+            layer = stack([_layer(run.params, details.origins), layer])
         hidden = tuple(sorted({*run.redacted, *map(str, change.get("redacted", ()))}))
         run, details = replace(run, params=nested(layer.values), redacted=hidden), replace(details, origins=layer.origins)
+        touched |= {"params", "origins", "redacted"}
+    fields = {name: _FIELDS[name](value) for name, value in _mapping(change.get("fields")).items() if name in _FIELDS}
+    if fields:
+        if "environment" in fields:
+            fields["environment"] = {**run.environment, **fields["environment"]}
+        run = replace(run, **fields)
+        touched |= fields.keys()
+    if run.group:
+        run, details = replace(run, params=nested({}), redacted=()), replace(details, origins={})
         touched |= {"params", "origins", "redacted"}
     return replace(
         state,
@@ -301,6 +385,28 @@ def _changed(state: JournalState, change: Mapping[str, Any]) -> JournalState:
         ending=_ending(change.get("ending")) or state.ending,
         touched=frozenset(touched),
     )
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    return tuple(map(str, value)) if isinstance(value, list) else ()
+
+
+# The fields of a run that become known while it goes on, and how each is read from its JSON.
+_FIELDS: dict[str, Callable[[Any], Any]] = {
+    "group": bool,
+    "python": str,
+    "programs": lambda value: tuple(value) if isinstance(value, list) else (),
+    "environment": _mapping,
+    "inputs": _mapping,
+    "outputs": _mapping,
+    "drift": _mapping,
+    "disputed": _texts,
+    "unread": _texts,
+}
 
 
 def _layer(params: Mapping[str, Any], origins: Mapping[str, Origin]) -> Layer:

@@ -10,36 +10,45 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, overload
 
-from gitparams.capture.files import read_params
+from gitparams.capture.files import read_params_files
 from gitparams.capture.objects import plain, plain_mapping
-from gitparams.capture.overrides import overrides_layer, scalar
+from gitparams.capture.overrides import apply_overrides
+from gitparams.capture.variables import environment_layer
 from gitparams.changes import RunDiff
 from gitparams.errors import ParamsError
 from gitparams.index import BrokenRun, Filter
 from gitparams.model import Metric, Run
-from gitparams.params import Layer, Params, layer, nested, path_keys, path_text, put, stack
-from gitparams.recorder import ActiveRun, begin
+from gitparams.params import Params, layer, loaded, stack
+from gitparams.recorder import ActiveRun, begin, tell_loaded
 from gitparams.repository import Beginning, Repository
 
 
-def load(*files: str | os.PathLike[str], overrides: Sequence[str] = (), env_prefix: str | None = None) -> Params:
+def load(
+    *files: str | os.PathLike[str], overrides: Sequence[str] = (), env_prefix: str | None = None, strict: bool = True
+) -> Params:
     """Return the params of some files, merged in order, then environment variables, then overrides; the later wins.
 
+    The params remember where each value came from and which were read: given to `start`, or under ``gitparams run``, that
+    is recorded.
+
     Args:
-        files: YAML, JSON, TOML or INI files. ``1e-3`` is a float, also in YAML.
-        overrides: ``optim.lr=0.01``, typed as YAML 1.2 types a plain value.
+        files: YAML, JSON, TOML, INI or ``.env`` files, Python modules with constants; globs too, and ``data=conf/data.yaml``
+            for params below the key ``data``. ``1e-3`` is a float, also in YAML.
+        overrides: ``optim.lr=0.01``, typed as YAML 1.2 types a plain value; ``+key=…`` adds a key, ``~key`` removes one.
         env_prefix: variables that begin with it are params: with ``TRAIN_``, ``TRAIN_OPTIM__LR=0.01`` is ``optim.lr``.
+        strict: whether an override may only name a key that is there.
 
     Raises:
         ParamsFileError: a file is missing, malformed, or says a key twice.
-        UsageError: an override is not ``K=V``.
+        UsageError: an override is not ``K=V``, or names a key that is not there.
     """
-    layers = [read_params(file, exact_floats=True) for file in files]
+    layers = [read_params_files([os.fspath(file) for file in files], Path.cwd(), exact_floats=True)] if files else []
     if env_prefix:
-        layers.append(_environment_layer(env_prefix))
-    if overrides:
-        layers.append(overrides_layer(overrides))
-    return nested(stack(layers).values)
+        layers.append(environment_layer(env_prefix, os.environ))
+    whole = apply_overrides(stack(layers), overrides, strict=strict)
+    params = loaded(whole)
+    tell_loaded(params)
+    return params
 
 
 def start(
@@ -210,17 +219,6 @@ def to_yaml(params: Mapping[str, Any]) -> str:
     import yaml
 
     return str(yaml.safe_dump(plain_mapping(params), sort_keys=False, allow_unicode=True))
-
-
-def _environment_layer(prefix: str) -> Layer:
-    values: dict[str, Any] = {}
-    origins = {}
-    for variable in sorted(os.environ):
-        if variable.startswith(prefix) and len(variable) > len(prefix):
-            keys = path_keys(variable.removeprefix(prefix).lower().replace("__", "."))
-            put(values, keys, scalar(os.environ[variable]))
-            origins[path_text(keys)] = layer({"x": 0}, "env", variable).origins["x"]
-    return Layer(values, origins)
 
 
 def _metrics(metrics: Mapping[str, Any]) -> dict[str, Metric]:

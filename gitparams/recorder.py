@@ -15,15 +15,41 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
 
-from gitparams.capture.redaction import redact_command, redact_layer
+from gitparams.capture.redaction import Redaction, redact_command, redact_layer
+from gitparams.capture.reports import CAPTURE_VARIABLE, over, read_messages, tell, told_by
+from gitparams.entry import origins_document
 from gitparams.errors import GitParamsError
 from gitparams.journal import Ending, Journal, series_line
 from gitparams.model import Metric, Run, RunId, Status, is_run_id, new_run_id, now
-from gitparams.params import Params, layer, nested
+from gitparams.params import (
+    MISSING,
+    Layer,
+    Origin,
+    Overridden,
+    Params,
+    differing,
+    flatten,
+    get,
+    layer,
+    nested,
+    path_keys,
+    reads_of,
+    to_dict,
+)
 from gitparams.repository import Beginning, Repository, host
+from gitparams.values import same
 
 RUN_VARIABLE = "GITPARAMS_RUN"
-RANK_VARIABLES = ("RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK", "PMI_RANK")
+RANK_VARIABLES = (
+    "RANK",
+    "SLURM_PROCID",
+    "OMPI_COMM_WORLD_RANK",
+    "PMI_RANK",
+    "PMIX_RANK",
+    "MV2_COMM_WORLD_RANK",
+    "HOROVOD_RANK",
+    "FLUX_TASK_RANK",
+)
 
 
 class Summary(MutableMapping[str, Metric]):
@@ -60,10 +86,13 @@ class ActiveRun:
     run is then kept in a folder of its own, and ``gitparams import spool`` or the next command brings it in.
     """
 
-    def __init__(self, journal: Journal | None, repository: Repository | None, params: Params, *, joined: bool = False) -> None:
+    def __init__(
+        self, journal: Journal | None, repository: Repository | None, params: Params, *, given: Given | None = None
+    ) -> None:
         self.params = params
         self.summary = Summary(self)
-        self._journal, self._repository, self._joined = journal, repository, joined
+        self._journal, self._repository = journal, repository
+        self._given = given or Given(None, {})
         self._step: int | float = 0
         self._lock = threading.Lock()
         self._warned: set[str] = set()
@@ -136,7 +165,8 @@ class ActiveRun:
 
     def _end(self, ending: Ending) -> None:
         assert self._journal is not None
-        if self._joined:
+        self._given.end(self._journal, ending)
+        if self._journal.joined:
             self._journal.close()
             return
         try:
@@ -185,29 +215,120 @@ class ActiveRun:
         os.kill(os.getpid(), number)
 
 
+class Given:
+    """The object that a program gave as its params, as it was then: at the end it is looked at again."""
+
+    def __init__(self, params: Any, plain: Mapping[str, Any], reports: Path | None = None, run: RunId | None = None) -> None:
+        self.plain = plain
+        self._params, self._reports, self._run = params, reports, run
+        self._before: dict[str, str | None] = {}
+
+    def enter(self, run: RunId) -> None:
+        """While a run within the run goes on, what is started in it belongs to it."""
+        self._before = {RUN_VARIABLE: os.environ.get(RUN_VARIABLE)}
+        os.environ[RUN_VARIABLE] = run
+
+    def end(self, journal: Journal, ending: Ending) -> None:
+        """Tell how the run ended, what the params became meanwhile, and which of them were never read."""
+        for name, value in self._before.items():
+            if value is not None:
+                os.environ[name] = value
+        changed, reads = self._drift(), reads_of(self._params)
+        unread = list(reads.unread) if reads is not None else []
+        if self._reports is None:
+            fields: dict[str, Any] = {name: value for name, value in (("drift", changed), ("unread", unread)) if value}
+            if fields:
+                journal.change(fields=fields)
+            return
+        if changed:
+            tell(self._reports, "changed", run=self._run, drift=changed)
+        if reads is not None:
+            tell(self._reports, "reads", run=self._run, unread=unread)
+        tell(self._reports, "ended", run=self._run, status=str(ending.status), code=ending.exit_code)
+
+    def _drift(self) -> dict[str, Any]:
+        if self._params is None:
+            return {}
+        before, after = flatten(self.plain), flatten(_plain(self._params))
+        pairs = {path: [_side(old), _side(new)] for path, (old, new) in differing(before, after).items()}
+        clean, _ = Redaction().knowing(os.environ).values(pairs)
+        return clean
+
+
 def begin(params: Any, beginning: Beginning, folder: Path | None = None) -> ActiveRun:
     """Begin to record the run of this program; joins the one that ``gitparams run`` began for it.
+
+    The second one within a ``gitparams run`` makes that a group, and is a child of it.
 
     Args:
         params: the config, of any kind that `gitparams.capture.objects` knows.
         beginning: what else is known; its params are the ones given here.
         folder: where the repository is; the present folder by default.
     """
-    if any(os.environ.get(name, "0") not in ("0", "") for name in RANK_VARIABLES):
-        return ActiveRun(None, None, nested(_plain(params)))
     plain = _plain(params)
-    beginning = replace(beginning, params=layer(plain, "code"), command=_command(beginning))
+    if any(os.environ.get(name, "0") not in ("0", "") for name in RANK_VARIABLES):
+        return ActiveRun(None, None, nested(plain))
+    layer = _layer_of(params, plain)
+    beginning = replace(beginning, params=layer, command=_command(beginning))
     try:
-        run = _joined(plain, folder) or _recorded(plain, beginning, folder)
+        run = _joined(params, layer, folder, beginning) or _recorded(params, layer, beginning, folder)
     except (GitParamsError, OSError) as error:
         if os.environ.get("GITPARAMS_STRICT", "0") not in ("0", ""):
             raise
-        run = _spooled(plain, beginning, error)
-    if not run._joined and not run._finished:
+        run = ActiveRun(spool(beginning, error), None, nested(plain), given=Given(params, plain))
+    if not run._finished:
         atexit.register(run._at_exit)
-        if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        alone = run._journal is not None and not run._journal.joined
+        if (
+            alone
+            and threading.current_thread() is threading.main_thread()
+            and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+        ):
             signal.signal(signal.SIGTERM, run._on_sigterm)
     return run
+
+
+def tell_loaded(params: Params) -> None:
+    """Tell the run of ``gitparams run`` of params that were loaded, and at the end which of them were never read."""
+    reports, reads = _reports(), reads_of(params)
+    if reports is None or reads is None or is_beside():
+        return
+    run = _run_of(reports)
+    _tell_params(reports, run, "load", reads.layer)
+    pid = os.getpid()
+
+    def at_exit() -> None:
+        if os.getpid() == pid:
+            tell(reports, "reads", run=run, unread=list(reads.unread))
+
+    atexit.register(at_exit)
+
+
+def is_beside() -> bool:
+    """Tell whether this process records nothing: a worker of another process, or a rank that is not the first."""
+    told = sys.modules.get("_gitparams_capture")
+    if told is not None and (told._process.worker or told._process.pid != os.getpid()):
+        return True
+    return any(os.environ.get(name, "0") not in ("0", "") for name in RANK_VARIABLES)
+
+
+def _layer_of(params: Any, plain: dict[str, Any]) -> Layer:
+    """Return given params with their origins: of loaded ones those of the files, as far as the values are still the same."""
+    reads = reads_of(params)
+    given = layer(plain, "code")
+    if reads is None:
+        return given
+    return Layer(plain, {path: _origin_of(path, value, given, reads.layer) for path, value in flatten(plain).items()})
+
+
+def _origin_of(path: str, value: Any, given: Layer, loaded: Layer) -> Origin:
+    known = loaded.origins.get(path)
+    if known is None:
+        return given.origins[path]
+    old = get(loaded.values, path_keys(path))
+    if same(old, value):
+        return known
+    return Origin("code", None, (*known.overrode, Overridden(old, known.source, known.at)))
 
 
 def spool_folder() -> Path:
@@ -223,45 +344,108 @@ def warn(text: str) -> None:
     print(f"gitparams: {text}", file=sys.stderr)
 
 
-def _recorded(plain: Mapping[str, Any], beginning: Beginning, folder: Path | None) -> ActiveRun:
+def _recorded(params: Any, layer: Layer, beginning: Beginning, folder: Path | None) -> ActiveRun:
+    reports = _reports()
     repository = Repository.find(folder)
     try:
-        parent = _parent()
-        journal = repository.begin(replace(beginning, parent=beginning.parent or parent))
+        outer = RunId(reports.parent.name) if reports is not None else None
+        if reports is not None and outer is not None:
+            layer = _upon(reports, outer, layer, repository)
+            beginning = replace(beginning, params=layer, parent=beginning.parent or outer)
+        journal = repository.begin(replace(beginning, parent=beginning.parent or _parent()))
     except BaseException:
         repository.close()
         raise
     for note in repository.notes:
         warn(note)
-    return ActiveRun(journal, repository, nested(plain))
+    _keep_packages(journal, repository)
+    given = Given(params, _plain(params))
+    if reports is not None:
+        tell(reports, "child", event="begin", own=True, run=journal.id)
+        given.enter(journal.id)
+    return ActiveRun(journal, repository, nested(given.plain), given=given)
 
 
-def _joined(plain: Mapping[str, Any], folder: Path | None) -> ActiveRun | None:
+def _keep_packages(journal: Journal, repository: Repository) -> None:
+    from gitparams.capture.environment import packages
+
+    journal.keep_packages(packages([path for path in sys.path if path], repository.index.remembered, repository.index.remember))
+
+
+def _upon(reports: Path, outer: RunId, layer: Layer, repository: Repository) -> Layer:
+    """Return params upon those that the outer run declares and this program's parsers resolved."""
+    journal = repository.journal_of(outer)
+    if journal is None:
+        return layer
+    state = journal.read()
+    declared = Layer(to_dict(state.run.params), state.details.origins)
+    return over(over(declared, told_by(read_messages(reports), os.getpid())), layer)
+
+
+def _joined(params: Any, layer: Layer, folder: Path | None, beginning: Beginning) -> ActiveRun | None:
     """Join the run of ``gitparams run`` when it goes on in this repository and nothing has joined it yet."""
     run = _parent()
     if run is None:
         return None
     from gitparams.git import find_place
 
-    journal = Journal(find_place(folder).common_dir / "gitparams" / "live" / run)
+    journal = Journal(find_place(folder).common_dir / "gitparams" / "live" / run, joined=True)
     if not (journal.folder / "run.json").exists() or not journal.alive():
         return None
     try:
         (journal.folder / "joined").touch(exist_ok=False)
     except FileExistsError:
         return None
-    clean, hidden = redact_layer(layer(plain, "code"))
-    journal.change_params(clean, hidden)
-    return ActiveRun(journal, None, nested(plain), joined=True)
+    plain = to_dict(layer.values)
+    reports = _reports()
+    if reports is None:
+        clean, hidden = redact_layer(layer)
+        journal.change_params(clean, hidden)
+        given = Given(params, plain)
+    else:
+        inner = _run_of(reports)
+        tell(reports, "joined", run=inner)
+        _tell_params(reports, inner, "start", layer)
+        given = Given(params, plain, reports, inner)
+    said: dict[str, Any] = {"tags": list(beginning.tags), "note": beginning.note, "name": beginning.name}
+    if said := {name: value for name, value in {**said, "experiment": beginning.experiment}.items() if value}:
+        journal.change(**said)
+    return ActiveRun(journal, None, nested(plain), given=given)
 
 
-def _spooled(plain: Mapping[str, Any], beginning: Beginning, error: Exception) -> ActiveRun:
-    return ActiveRun(spool(beginning, error), None, nested(plain))
+def _tell_params(reports: Path, run: RunId | None, reporter: str, layer: Layer) -> None:
+    clean, hidden = Redaction().knowing(os.environ).layer(layer)
+    tell(
+        reports,
+        "params",
+        run=run,
+        reporter=reporter,
+        program=str(Path(sys.argv[0]).absolute()) if sys.argv and sys.argv[0] else "-",
+        values=to_dict(clean.values),
+        origins=origins_document(clean.origins),
+        redacted=[list(path_keys(path)) for path in hidden],
+    )
+
+
+def _reports() -> Path | None:
+    """Return the folder in which programs tell the run of ``gitparams run`` what they resolved, while it goes on."""
+    folder = os.environ.get(CAPTURE_VARIABLE)
+    return Path(folder) if folder and Path(folder).is_dir() else None
+
+
+def _run_of(reports: Path) -> RunId | None:
+    """Return the run within the run that this process is in; None for the run itself."""
+    run = _parent()
+    return None if run is None or run == reports.parent.name else run
+
+
+def _side(value: Any) -> Any:
+    return {"missing": True} if value is MISSING else value
 
 
 def spool(beginning: Beginning, error: Exception) -> Journal | None:
     """Keep a run that no ledger takes in a journal of the spool, with one warning; None when no folder takes it either."""
-    clean, hidden = redact_layer(beginning.params)
+    clean, hidden = Redaction().knowing(os.environ).layer(beginning.params)
     run = Run(
         id=new_run_id(),
         status=Status.RUNNING,

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gitparams.directions import Direction
-from gitparams.entry import OUTPUT, details_files, read_details
+from gitparams.entry import ORIGINS, OUTPUT, details_files, read_details
 from gitparams.errors import FormatError, GitParamsError, LedgerError, RunNotFound, UsageError
 from gitparams.git import Git, TreeEntry
 from gitparams.index import BrokenRun, Filter, Index, Listed, Progress
@@ -33,11 +33,14 @@ from gitparams.model import (
     new_run_id,
     now,
 )
-from gitparams.params import Layer, Origin, nested, stack
+from gitparams.params import Layer, Origin, nested, stack, to_dict
 from gitparams.settings import FILE, Settings, read_settings
+from gitparams.values import Value
 
 # What only some commands need is imported where they need it: `log` starts faster than a person notices.
 if TYPE_CHECKING:
+    from gitparams.capture.redaction import Redaction
+    from gitparams.capture.reports import Told
     from gitparams.changes import CodeChange, RunDiff
     from gitparams.journal import Ending, Journal, JournalState
     from gitparams.merge import Version
@@ -60,6 +63,9 @@ class Beginning:
         name, experiment, tags, note, command, parent, environment: as in `Run`; experiment None takes the settings' one.
         cwd: the folder the program starts in; None is the present one.
         started: when it began; None is now.
+        inputs: path → digest of the files it reads.
+        listens: what its programs are asked for beside their params: ``metrics``, paths of files with the names they are
+            called by, and ``program``, the name of the one that matters; None when they are asked for nothing.
     """
 
     params: Layer = field(default_factory=lambda: Layer({}, {}))
@@ -70,8 +76,10 @@ class Beginning:
     command: tuple[str, ...] = ()
     cwd: Path | None = None
     parent: RunId | None = None
-    environment: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, Value] = field(default_factory=dict)
     started: datetime | None = None
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    listens: Mapping[str, Value] | None = None
 
 
 class Repository:
@@ -83,7 +91,9 @@ class Repository:
         """What a shell should tell the person: a dead run that was closed, a rewind that was undone."""
         self._settings: Settings | None = None
         self._identity: str | None = None
+        self._redaction: Redaction | None = None
         self._snapshot: tuple[float, Snapshot] | None = None
+        self._machine: dict[str, Value] | None = None
 
     @classmethod
     def find(cls, start: Path | None = None, *, progress: Progress | None = None) -> Repository:
@@ -147,6 +157,15 @@ class Repository:
             self._identity = self.git.identity()
         return self._identity
 
+    @property
+    def redaction(self) -> Redaction:
+        """What counts as a secret here: by the settings, and by the variables of this process."""
+        if self._redaction is None:
+            from gitparams.capture.redaction import Redaction
+
+            self._redaction = Redaction.of(self._lenient_settings().redact).knowing(os.environ)
+        return self._redaction
+
     # -- asking -------------------------------------------------------------------------------------------------------
 
     def run(self, word: str) -> Run:
@@ -180,8 +199,13 @@ class Repository:
         files = self.index.version(run.id).files if len(trees) > 1 else self.git.tree(trees[0])
         return read_details(lambda name: self._blob(files.get(name)))
 
-    def diff(self, words: Sequence[str | Run], keys: Sequence[str] = ()) -> RunDiff:
+    def diff(self, words: Sequence[str | Run], keys: Sequence[str] = (), *, origins: bool = False) -> RunDiff:
         """Return what differs between runs: none is ``latest~1 latest``, one is compared with the run before it.
+
+        Args:
+            words: the runs.
+            keys: paths of params to look at, prefixes and globs too.
+            origins: whether to tell where the values came from.
 
         Raises:
             RunNotFound: a word names no run, or there is no run before the one.
@@ -191,7 +215,8 @@ class Repository:
         runs = self._compared(words)
         code = self.code_changes(runs[0], runs[-1]) if len(runs) == 2 else ()
         packages = [self.details(run).packages for run in runs] if len(runs) == 2 else None
-        return compare(runs, keys=keys, directions=self.settings.directions, code=code, packages=packages)
+        found = compare(runs, keys=keys, directions=self.settings.directions, code=code, packages=packages)
+        return replace(found, origins=tuple(self.details(run).origins for run in runs)) if origins else found
 
     def code_changes(self, before: Run, after: Run) -> tuple[CodeChange, ...]:
         """Return the files in which the code of two runs differs."""
@@ -230,6 +255,10 @@ class Repository:
         found = self.git.read(entry.oid) if entry else None
         return found[2] if found else None
 
+    def _content(self, name: str) -> bytes:
+        found = self.git.read(name)
+        return found[2] if found else b""
+
     # -- params files as they are -------------------------------------------------------------------------------------
 
     def _params_at(self, commit: Oid | None, word: str) -> Run | None:
@@ -246,27 +275,24 @@ class Repository:
             return None
         if commit is None:
             return self.declared_layer((), ())
-        import tempfile
+        from gitparams.capture.files import read_params_tree
 
-        from gitparams.capture.files import read_params
-
-        layers = []
-        with tempfile.TemporaryDirectory() as folder:
-            for number, name in enumerate(settings.params_files):
-                found = self.git.read(f"{commit}:{name}")
-                if found is not None:
-                    copy = Path(folder, f"{number}{Path(name).suffix}")
-                    copy.write_bytes(found[2])
-                    layers.append(read_params(copy, shown=f"{word}:{name}"))
+        names = self.git.text("ls-tree", "-r", "-z", "--name-only", "--full-tree", commit).split("\0")
+        layers = read_params_tree(settings.params_files, names, lambda name: self._content(f"{commit}:{name}"), word)
         if not layers:
             return None
         self.notes.append(f"No run was recorded at {word}: its params files are used.")
         return stack(layers)
 
-    def declared_layer(self, files: Sequence[Path | str], overrides: Sequence[str]) -> Layer:
-        """Return the declared params: gitparams.yaml, then files, then ``K=V`` overrides; the later wins.
+    def declared_layer(self, files: Sequence[Path | str], overrides: Sequence[str], *, strict: bool = True) -> Layer:
+        """Return the declared params: gitparams.yaml, files, environment variables, ``K=V`` overrides; the later wins.
 
         Files that the settings name are read from the top of the work tree; when `files` are given they take their place.
+
+        Args:
+            files: words as `params_words` takes them, from the present folder.
+            overrides: as `apply_overrides` takes them.
+            strict: whether an override may only name a key that is declared.
 
         Raises:
             ParamsFileError, UsageError: one of them cannot be read.
@@ -279,8 +305,10 @@ class Repository:
             inline = dict(settings.params)
             layers.append(Layer(inline, dict.fromkeys(flatten(inline), Origin("file", FILE))))
         if not files and top is not None and settings.params_files:
-            layers.append(_files_layer([(top / name, name) for name in settings.params_files]))
-        return stack([*layers, given_layer(files, overrides)])
+            from gitparams.capture.files import read_params_files
+
+            layers.append(read_params_files(settings.params_files, top))
+        return given_layer(files, overrides, below=layers, env_prefix=settings.env_prefix, strict=strict)
 
     # -- a run in pieces ----------------------------------------------------------------------------------------------
 
@@ -290,16 +318,17 @@ class Repository:
         Raises:
             LedgerError: neither could be written. When only the entry could not, the journal stays for the next command.
         """
-        from gitparams.capture.redaction import redact_layer
         from gitparams.journal import Journal
 
-        layer, hidden = redact_layer(beginning.params)
+        layer, hidden = self.redaction.layer(beginning.params)
         snapshot = self._code()
         run = self._new_run(beginning, layer, hidden, status, snapshot.code)
         try:
             journal = Journal.create(self.live, run, layer.origins, lock=status is Status.RUNNING)
         except OSError as error:
             raise LedgerError(f"{self.live} cannot be written: {error.strerror or error}.") from None
+        if beginning.listens is not None:
+            journal.listen({**how_of(self._lenient_settings(), self.redaction), **beginning.listens})
         try:
             self._append_new(run, EventKind.START, Details(origins=layer.origins), snapshot.pack)
         except GitParamsError as error:
@@ -317,9 +346,103 @@ class Repository:
         if metrics:
             journal.change(summary=dict(metrics.items()))
         journal.end(ending)
+        return self._close(journal, ending)
+
+    def told(self, journal: Journal) -> Told:
+        """Return what the programs of a run told of themselves so far."""
+        from gitparams.capture.reports import FOLDER, told_in
+
+        return told_in(journal.folder / FOLDER, journal.read().run.command)
+
+    def keep_up(self, journal: Journal) -> bool:
+        """Bring what a run's programs told so far to the ledger while it goes on; return whether there was anything.
+
+        A run's own params become an ``update`` entry; of a group, children that began get a ``start`` entry, and those that
+        ended are closed.
+        """
+        told = self.told(journal)
+        if told.group:
+            self._keep_up_with_children(journal, told)
+        elif told.layer.values:
+            self._update_told(journal, told)
+        return told.group or bool(told.layer.values)
+
+    def _update_told(self, journal: Journal, told: Told) -> None:
+        from gitparams.capture.reports import over
+
+        state = journal.read()
+        layer, hidden = self.redaction.layer(told.layer)
+        both = over(Layer(to_dict(state.run.params), state.details.origins), layer)
+
+        def how(old: Run) -> Run:
+            redacted = tuple(sorted({*old.redacted, *hidden, *told.redacted}))
+            return replace(old, params=nested(both.values), redacted=redacted, python=told.python or old.python)
+
+        self.change(state.run.id, EventKind.UPDATE, how, files=details_files(Details(origins=both.origins)))
+
+    def _keep_up_with_children(self, journal: Journal, told: Told) -> None:
+        from gitparams.groups import params_of, take_apart
+
+        state = journal.read()
+        there = self.index.run(state.run.id)
+        if isinstance(there, Run) and not there.group:
+            fields = {"group": True, "params": nested({}), "redacted": ()}
+            self.change(state.run.id, EventKind.UPDATE, _setter(lambda _: dict(fields)), files={ORIGINS: b""}, subject="group")
+        for child, ending in take_apart(journal, told.parts, None):
+            child.end(ending)
+            self._append_journal(child.read(), ending)
+            child.remove()
+        for part in told.parts:
+            begun = self.journal_of(RunId(part.run)) if part.run is not None and part.layer.values else None
+            if begun is not None and not self.index.trees_of(begun.id):
+                layer, hidden = self.redaction.layer(params_of(part, state))
+                run = replace(begun.read().run, params=nested(layer.values), redacted=tuple(sorted({*hidden, *part.redacted})))
+                self._append_new(run, EventKind.START, Details(origins=layer.origins), None)
+
+    def _close(self, journal: Journal, ending: Ending) -> Run:
+        """Write the entries that end a run, and those of the runs within it; then the journals go."""
+        self._hear(journal, ending)
         run = self._append_journal(journal.read(), ending)
         journal.remove()
         return run
+
+    def _hear(self, journal: Journal, ending: Ending) -> None:
+        """Write what the programs told into the journal; a run that turned out to be several is taken apart."""
+        from gitparams.capture.reports import FOLDER, disputed, filled, over
+
+        if not (journal.folder / FOLDER).is_dir():
+            return
+        told = self.told(journal)
+        if told.group:
+            self._close_children(journal, told, ending)
+        state = journal.read()
+        declared = Layer(to_dict(state.run.params), state.details.origins)
+        layer, hidden = self.redaction.layer(told.layer)
+        both = filled(over(declared, layer), self.redaction.layer(told.gaps)[0])
+        if both.values and not told.group:
+            journal.set_params(both, (*hidden, *told.redacted))
+        fields: dict[str, Value] = {
+            "disputed": [*sorted({*disputed(declared, layer), *told.disputed})],
+            "drift": dict(told.drift),
+            "unread": list(told.unread),
+            "programs": list(told.programs),
+            "environment": dict(told.facts),
+            "python": told.python,
+            "group": told.group,
+        }
+        journal.change(fields={name: value for name, value in fields.items() if value})
+        if told.path:
+            from gitparams.capture.environment import packages
+
+            journal.keep_packages(packages(told.path, self.index.remembered, self.index.remember))
+
+    def _close_children(self, journal: Journal, told: Told, ending: Ending) -> None:
+        from gitparams.groups import take_apart
+
+        for child, how in take_apart(journal, told.parts, ending):
+            child.end(how)
+            self._append_journal(child.read(), how)
+            child.remove()
 
     def journal_of(self, run: RunId) -> Journal | None:
         """Return the journal of a run in progress, or None."""
@@ -370,10 +493,11 @@ class Repository:
             ending = state.ending
             if ending is None and (state.run.status is Status.OPEN or state.run.host not in ("", host())):
                 return None
+            if state.run.parent and (group := self.journal_of(state.run.parent)) is not None and group.alive():
+                return None  # it closes its children itself
             from gitparams.journal import found_dead
 
-            closed = self._append_journal(state, ending or found_dead(journal.folder))
-            journal.remove()
+            closed = self._close(journal, ending or found_dead(journal.folder))
         except FormatError:
             return None  # doctor shows it
         finally:
@@ -403,6 +527,8 @@ class Repository:
             return replace(run, **{**fields, "tags": tags, "metrics": {**run.metrics, **mine.metrics}})
 
         files = details_files(replace(state.details, origins={} if "origins" not in state.touched else state.details.origins))
+        if mine.group:
+            files = {**files, ORIGINS: b""}
         return self.change(mine.id, EventKind.FINISH, change, files=files, event=event)
 
     def _with_code(self, run: Run, state: JournalState) -> Run:
@@ -429,9 +555,7 @@ class Repository:
         details: Details | None = None,
     ) -> Run:
         """Record one finished run at once. Raises `LedgerError` when it could not be written; nothing half written is left."""
-        from gitparams.capture.redaction import redact_layer
-
-        layer, hidden = redact_layer(beginning.params)
+        layer, hidden = self.redaction.layer(beginning.params)
         snapshot = self._code()
         run = replace(self._new_run(beginning, layer, hidden, status, snapshot.code), metrics=dict(metrics))
         event = new_event(EventKind.RECORD)
@@ -510,9 +634,7 @@ class Repository:
 
     def update(self, run: RunId, layer: Layer, metrics: Mapping[str, Metric]) -> Run:
         """Add params and metrics to a run."""
-        from gitparams.capture.redaction import redact_layer
-
-        clean, hidden = redact_layer(layer)
+        clean, hidden = self.redaction.layer(layer)
         files: dict[str, bytes] = {}
 
         def how(old: Run) -> Run:
@@ -528,7 +650,7 @@ class Repository:
 
     def _append_new(self, run: Run, kind: EventKind, details: Details, pack: bytes | None, event: Event | None = None) -> Run:
         moment = event or new_event(kind, run.started if kind is EventKind.START else None)
-        files = details_files(replace(details, output=clean_output(details.output)))
+        files = details_files(replace(details, output=self.redaction.output(details.output)))
         packs = (pack,) if pack else ()
 
         def prepare(tip: Oid | None) -> Draft:
@@ -539,11 +661,12 @@ class Repository:
         return appended.draft.run
 
     def _draft(self, run: Run, event: Event, version: Version | None, subject: str | None, files: Mapping[str, bytes]) -> Draft:
+        run = self._with_seeds(run)
         before = self.index.before(run) if subject is None and not run.group else None
         if subject is None:
             subject = self._subject(run, before)
         if OUTPUT in files:
-            files = {**files, OUTPUT: clean_output(files[OUTPUT])}
+            files = {**files, OUTPUT: self.redaction.output(files[OUTPUT])}
         carried = {name: entry for name, entry in version.files.items() if name not in files} if version else {}
         return Draft(
             run=run,
@@ -552,26 +675,35 @@ class Repository:
             author=self.author,
             prev=version.prev if version else (),
             compared=before.id if before else None,
-            files=files,
+            files={name: data for name, data in files.items() if data},
             carried=carried,
         )
+
+    def _with_seeds(self, run: Run) -> Run:
+        from gitparams.seeds import seeds_of
+
+        seeds = seeds_of(run.params, self._lenient_settings().seeds)
+        return replace(run, seeds={**run.seeds, **seeds}) if seeds else run
 
     def _subject(self, run: Run, before: Run | None) -> str:
         from gitparams.changes import summary
 
+        if run.group:
+            return f"group of {run.experiment}"
         if before is None:
             return f"first run of {run.experiment}"
         return summary(before, run, self._directions()) or "same params"
 
     def _directions(self) -> Mapping[str, Direction]:
+        return self._lenient_settings().directions
+
+    def _lenient_settings(self) -> Settings:
         try:
-            return self.settings.directions
+            return self.settings
         except GitParamsError:
-            return {}  # a broken gitparams.yaml must not keep a run from being written
+            return Settings()  # a broken gitparams.yaml must not keep a run from being written
 
     def _new_run(self, beginning: Beginning, layer: Layer, hidden: Iterable[str], status: Status, code: CodeState) -> Run:
-        from gitparams.capture.redaction import redact_command, redact_text
-
         settings = self.settings
         return Run(
             id=new_run_id(),
@@ -580,7 +712,7 @@ class Repository:
             name=checked_name(beginning.name) if beginning.name else None,
             experiment=beginning.experiment or settings.experiment or "default",
             params=nested(layer.values),
-            command=redact_command(beginning.command),
+            command=self._clean_command(beginning.command),
             cwd=self._relative(beginning.cwd or Path.cwd()),
             code=code,
             author=self.author,
@@ -588,11 +720,33 @@ class Repository:
             user=_user(),
             python=".".join(map(str, sys.version_info[:3])),
             tags=tuple(sorted(set(map(_checked_tag, beginning.tags)))),
-            note=redact_text(beginning.note),
+            note=self.redaction.text(beginning.note),
             parent=beginning.parent,
             redacted=tuple(sorted(hidden)),
-            environment={**job_of_scheduler(), **beginning.environment},
+            inputs=dict(beginning.inputs),
+            environment={**job_of_scheduler(), **self._surroundings(), **beginning.environment},
         )
+
+    def _clean_command(self, command: Sequence[str]) -> tuple[str, ...]:
+        """Return the command without its secrets; they are known from now on, wherever else they appear."""
+        from gitparams.capture.redaction import REDACTED, SHORTEST_KNOWN
+
+        clean = self.redaction.command(command)
+        pairs = [(word, shown) for word, shown in zip(command, clean, strict=True) if shown.endswith(REDACTED)]
+        said = {word.removeprefix(shown.removesuffix(REDACTED)) for word, shown in pairs}
+        if said:
+            known = {*self.redaction.known, *(secret for secret in said if len(secret) >= SHORTEST_KNOWN)}
+            self._redaction = self.redaction._replace(known=tuple(sorted(known, key=len, reverse=True)))
+        return clean
+
+    def _surroundings(self) -> dict[str, Value]:
+        """Return what is known of this machine and of the variables that matter."""
+        from gitparams.capture.environment import machine, variables
+
+        if self._machine is None:
+            self._machine = machine()
+        chosen = variables(os.environ, self._lenient_settings().capture.variables, self.redaction)
+        return {**self._machine, **({"variables": dict(chosen)} if chosen else {})}
 
     def _relative(self, folder: Path) -> str:
         top = self.git.place.top
@@ -611,32 +765,41 @@ class Repository:
         return self._snapshot[1]
 
 
-def given_layer(files: Sequence[Path | str], overrides: Sequence[str]) -> Layer:
-    """Return the params of files, then of ``K=V`` overrides; the later wins. Raises `ParamsFileError`, `UsageError`."""
-    layers = [_files_layer([(Path(file), str(file)) for file in files])] if files else []
-    if overrides:
-        from gitparams.capture.overrides import overrides_layer
-
-        layers.append(overrides_layer(overrides))
-    return stack(layers)
-
-
-def _files_layer(files: Sequence[tuple[Path, str]]) -> Layer:
-    from gitparams.capture.files import read_params
-
-    return stack([read_params(path, shown=shown) for path, shown in files])
+def how_of(settings: Settings, redaction: Redaction) -> dict[str, Value]:
+    """Return what the programs of a run are told of how to tell: what is secret, which constants, who is not listened to."""
+    chosen = settings.capture.globals
+    return {
+        "redact": redaction.document(),
+        "globals": chosen if chosen is True else list(chosen),
+        "off": list(settings.silent),
+        "program": settings.program,
+    }
 
 
-# -- redaction ------------------------------------------------------------------------------------------------------------
+def given_layer(
+    files: Sequence[Path | str],
+    overrides: Sequence[str],
+    *,
+    below: Sequence[Layer] = (),
+    env_prefix: str | None = None,
+    strict: bool = True,
+) -> Layer:
+    """Return the params of layers, then files, variables, ``K=V`` overrides; the later wins. Raises as `declared_layer`."""
+    layers = list(below)
+    if files:
+        from gitparams.capture.files import read_params_files
 
+        layers.append(read_params_files([str(file) for file in files], Path.cwd()))
+    if env_prefix:
+        from gitparams.capture.variables import environment_layer
 
-def clean_output(output: bytes) -> bytes:
-    """Return the output without secrets of a known shape."""
-    if not output:
-        return output
-    from gitparams.capture.redaction import redact_text
+        layers.append(environment_layer(env_prefix, os.environ))
+    declared = stack(layers)
+    if not overrides:
+        return declared
+    from gitparams.capture.overrides import apply_overrides
 
-    return redact_text(output.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
+    return apply_overrides(declared, overrides, strict=strict)
 
 
 # -- small things ---------------------------------------------------------------------------------------------------------

@@ -14,7 +14,9 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "gitparams"
 DOCUMENT = (ROOT / "docs" / "architecture.md").read_text("utf-8")
 MAP = re.findall(r"^([a-z_/]+\.py)  ", DOCUMENT.partition("```text\n")[2].partition("```")[0], re.M)
-MODULES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py") if "data" not in path.parts)
+MODULES = sorted(
+    path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py") if not {"data", "program"} & set(path.parts)
+)
 
 # Modules that start git themselves, and why; everything else asks gitparams/git.py.
 STARTS_GIT = {

@@ -101,7 +101,7 @@ _URL_QUERY = r"([?&])([\w.-]+)=([^&#\s]+)"
 _PAIR = r"""(?<![\w.-])(["']?)([\w.-]+)\1(\s*:\s*)("[^"]*"|'[^']*'|[^\s,}\]"']+)"""
 _FLAG_IN_TEXT = r"(?<!\S)(--?[A-Za-z][\w.-]*)(\s+)([^\s-]\S*)"
 
-_SHORTEST_KNOWN = 8
+SHORTEST_KNOWN = 8
 _PUBLIC_VALUES = _words("anonymous changeme disabled localhost optional password placeholder required undefined")
 _NAMES_A_PLACE = _words("dir directory file filename folder home path")
 
@@ -416,7 +416,7 @@ def _holds_secrets(key: str) -> bool:
 def _is_private(name: str, value: str) -> bool:
     import os
 
-    if len(value) < _SHORTEST_KNOWN or value.lower() in _PUBLIC_VALUES or value in REDACTED or name == "PWD":
+    if len(value) < SHORTEST_KNOWN or value.lower() in _PUBLIC_VALUES or value in REDACTED or name == "PWD":
         return False
     if not _NAMES_A_PLACE.isdisjoint(word.lower() for word in _WORD.findall(name)):
         return False

@@ -25,6 +25,7 @@ COMMANDS = {
     "rename": ("rename", "Give a run a name"),
     "rm": ("rm", "Hide runs, or bring them back with --undo"),
     "import": ("import_", "Bring in runs that were kept aside: import spool"),
+    "check": ("check", "Find what is worth a stop: secrets, misread values, no seed …"),
     "hooks": ("hooks", "Install and run the git hooks pre-run and post-run"),
     "doctor": ("doctor", "Find faults, and mend what can be mended"),
     "demo": ("demo", "Make a repository with a small sweep, and look at it"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,11 +19,20 @@ from gitparams.repository import Repository
 APP: dict[str, Any] = {"add_completion": False, "rich_markup_mode": None, "pretty_exceptions_enable": False}
 
 Overrides = Annotated[
-    list[str] | None, typer.Option("-p", "--param", metavar="K=V", help="A param, typed as YAML types it (can be repeated)")
+    list[str] | None,
+    typer.Option(
+        "-p", "--param", metavar="K=V", help="A param, typed as YAML types it; +K=V adds, ~K removes (can be repeated)"
+    ),
 ]
 ParamsFiles = Annotated[
-    list[Path] | None,
-    typer.Option("--params", metavar="FILE", help="A file of params: YAML, JSON, TOML, INI (can be repeated)"),
+    list[str] | None,
+    typer.Option(
+        "--params", metavar="[PREFIX=]FILE", help="A file of params: YAML, JSON, TOML, INI, .env, .py (can be repeated)"
+    ),
+]
+Strict = Annotated[bool, typer.Option("--strict/--no-strict", help="Refuse -p of a key that no file declares")]
+Inputs = Annotated[
+    list[str] | None, typer.Option("--input", metavar="FILE", help="A file the run reads, recorded by digest (can be repeated)")
 ]
 MetricsFiles = Annotated[
     list[Path] | None, typer.Option("--metrics", metavar="FILE", help="A file of metrics the program writes (can be repeated)")
@@ -112,18 +121,34 @@ def command_words(words: list[str] | None, what: str = "run") -> tuple[str, ...]
     return command
 
 
-class _Progress:
-    """A line on a terminal that says how far the first reading of a ledger is."""
+def hashing_progress() -> Callable[[int, int], None] | None:
+    """Return what shows how far the hashing of inputs is; None where nobody watches."""
+    if not sys.stderr.isatty():
+        return None
+    bar = _Progress("hashing inputs", least=64 << 20, unit=1 << 20)
 
-    def __init__(self) -> None:
+    def show(done: int, total: int) -> None:
+        bar(done, total)
+        if done >= total:
+            bar.clear()
+
+    return show
+
+
+class _Progress:
+    """A line on a terminal that says how far something is: at first the first reading of a ledger."""
+
+    def __init__(self, what: str = "reading runs", *, least: int = 5000, unit: int = 1) -> None:
+        self._what, self._least, self._unit = what, least, unit
         self._shown = False
 
     def __call__(self, done: int, total: int) -> None:
-        if total < 5000:
+        if total < self._least:
             return
         self._shown = True
-        filled = 30 * done // total
-        sys.stderr.write(f"\rreading runs  {'#' * filled}{'.' * (30 - filled)}  {done:,} of {total:,}")
+        filled, mega = 30 * done // total, " MB" if self._unit > 1 else ""
+        numbers = f"{done // self._unit:,} of {total // self._unit:,}{mega}"
+        sys.stderr.write(f"\r{self._what}  {'#' * filled}{'.' * (30 - filled)}  {numbers}")
         sys.stderr.flush()
 
     def clear(self) -> None:
