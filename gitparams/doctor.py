@@ -7,8 +7,9 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
-from gitparams.errors import FormatError, GitParamsError
+from gitparams.errors import FormatError, GitParamsError, ParamsFileError
 from gitparams.index import BrokenRun, Filter
 from gitparams.journal import journals
 from gitparams.ledger import REF
@@ -103,10 +104,16 @@ def _journals(repository: Repository) -> Iterator[Finding]:
 
 
 def _settings(repository: Repository) -> Iterator[Finding]:
+    from gitparams.capture.files import params_words
+
     settings, top = repository.settings, repository.git.place.top
-    missing = [name for name in settings.params_files if top is not None and not (top / name).is_file()]
-    for name in missing:
-        yield Finding("settings", False, f"gitparams.yaml names {name}, which is not there.")
+    missing = []
+    for word in settings.params_files if top is not None else ():
+        try:
+            params_words([word], top or Path.cwd())
+        except ParamsFileError as error:
+            missing.append(word)
+            yield Finding("settings", False, f"gitparams.yaml names {word}: {error.problem}")
     if not missing:
         yield Finding(
             "settings", True, f"Experiment {settings.experiment or 'default'}, {len(settings.params_files)} params files."

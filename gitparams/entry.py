@@ -125,6 +125,7 @@ def run_document(run: Run, event: Event) -> dict[str, Value]:
                 "dirty": code.dirty,
                 "patch_id": code.patch_id,
                 "note": code.note,
+                "submodules": dict(code.submodules),
             }
         ),
         "host": run.host,
@@ -253,7 +254,15 @@ _TYPES: dict[str, type] = {
     **dict.fromkeys(("deleted", "group"), bool),
     **dict.fromkeys(("format", "exit_code"), int),
 }
-_CODE: dict[str, type] = {"commit": str, "branch": str, "tree": str, "dirty": bool, "patch_id": str, "note": str}
+_CODE: dict[str, type] = {
+    "commit": str,
+    "branch": str,
+    "tree": str,
+    "dirty": bool,
+    "patch_id": str,
+    "note": str,
+    "submodules": dict,
+}
 _STATUSES, _KINDS = frozenset(map(str, Status)), frozenset(map(str, EventKind))
 _OIDS = re.compile(r"(?:[0-9a-f]{40}|[0-9a-f]{64})? (?:[0-9a-f]{40}|[0-9a-f]{64})?")
 
@@ -329,7 +338,7 @@ def read_details(read: Callable[[str], bytes | None]) -> Details:
     packages = read(PACKAGES) or b""
     return Details(
         origins=read_origins(_lenient(origins)) if origins else {},
-        packages=tuple(packages.decode("utf-8", "replace").split()),
+        packages=tuple(packages.decode("utf-8", "replace").splitlines()),
         series=read(SERIES) or b"",
         output=read(OUTPUT) or b"",
     )

@@ -53,12 +53,13 @@ class EventWatch:
     Args:
         folders: each folder with the name it is called by. It need not exist yet; folders below it count too, except
             hidden ones.
+        begun: seconds since 1970 at which the program began; now when None.
     """
 
-    def __init__(self, folders: Sequence[tuple[Path, str]]) -> None:
+    def __init__(self, folders: Sequence[tuple[Path, str]], *, begun: float | None = None) -> None:
         self._folders = list(folders)
         self._before = {file.path: file.mark for file in _files(self._folders)}
-        self._begun = time.time()
+        self._begun = time.time() if begun is None else begun
 
     def read(self, told: Sequence[tuple[Path, str]] = ()) -> EventFindings:
         """Return what is new. Of a file that was there before and grew, only events since the watch began are.

@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -102,7 +103,7 @@ def _inside(repository: Repository, request: Request, say: Say) -> int:
         run = repository.record(beginning, {}, status=Status.REFUSED)
         say(f"{refused}: run {run.short_id} is refused; the program was not started.")
         return STOPPED
-    beginning = replace(beginning, inputs=_digests(repository, request))
+    beginning = replace(beginning, inputs=repository.digests(request.inputs, request.progress))
     request = replace(request, beginning=beginning)
     left = _Left.watched(request, settings, top)
     try:
@@ -146,18 +147,6 @@ def _refusal(repository: Repository, declared: Layer, request: Request, say: Say
             return f"The check {stopping[0].rule} said no"
     veto = call(repository.git, "pre-run", request.command, {RUN_VARIABLE: "pending"})
     return f"The pre-run hook said no (exit {veto.exit_code})" if veto.exit_code else None
-
-
-def _digests(repository: Repository, request: Request) -> dict[str, str]:
-    wanted = [(word, repository.git.place.top or Path.cwd()) for word in repository.settings.inputs]
-    wanted += [(word, Path.cwd()) for word in request.inputs]
-    if not wanted:
-        return {}
-    from gitparams.capture.inputs import digest_files
-
-    top, index = repository.git.place.top or Path.cwd(), repository.index
-    words = [word if folder == top else str(folder / word) for word, folder in wanted]
-    return digest_files(words, top, index.remembered, index.remember, request.progress)
 
 
 def _cannot_start(command: tuple[str, ...], say: Say) -> int | None:
@@ -254,14 +243,14 @@ class _Left:
     """What a program leaves behind beside its exit code: metrics files, event files, numbers on its output."""
 
     metrics: MetricsWatch
-    events: EventWatch
+    events: EventWatch | None
     printout: Printout | None
     capture: Capture = field(default_factory=Capture)
     redaction: Redaction = DEFAULT
+    begun: float = field(default_factory=time.time)
 
     @classmethod
     def watched(cls, request: Request, settings: Settings, top: Path) -> _Left:
-        from gitparams.event_files import EventWatch
         from gitparams.metrics_files import MetricsWatch
 
         files = _metrics_files(request, settings, top)
@@ -270,8 +259,12 @@ class _Left:
             from gitparams.printout import Printout
 
             printout = Printout(settings.capture.output)
-        folders = [(top / name, name) for name in settings.capture.tensorboard]
-        return cls(MetricsWatch(files), EventWatch(folders), printout, settings.capture)
+        events = None
+        if settings.capture.tensorboard:
+            from gitparams.event_files import EventWatch
+
+            events = EventWatch([(top / name, name) for name in settings.capture.tensorboard])
+        return cls(MetricsWatch(files), events, printout, settings.capture)
 
     def overhearing(self, journal: Journal) -> Callable[[bytes], None]:
         printout, known = self.printout, [secret.encode() for secret in self.redaction.known]
@@ -296,9 +289,12 @@ class _Left:
             journal.hear(found.series)
         if found.metrics and not told.group:
             journal.change(summary=dict(found.metrics))
-        if "tensorboard" in silent:
+        if "tensorboard" in silent or not (self.events or told.folders):
             return found.warnings
-        events = self.events.read([(Path(folder), _shown(folder)) for folder in told.folders])
+        from gitparams.event_files import EventWatch
+
+        watch = self.events or EventWatch([], begun=self.begun)
+        events = watch.read([(Path(folder), _shown(folder)) for folder in told.folders])
         if events.series:
             journal.hear(events.series)
         if events.hparams:

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from gitparams.metrics_files import MetricsFound
 
 
+_LATE = 1.0
+"""Seconds by which output may be heard after its program has ended."""
+
+
 def take_apart(journal: Journal, parts: Sequence[Part], ending: Ending | None) -> Iterator[tuple[Journal, Ending]]:
     """Yield the journal of each child that ended, with how it did.
 
@@ -142,6 +146,9 @@ def _owner(line: bytes, parts: Sequence[Part]) -> int | None:
     if not isinstance(moment, int | float):
         return None
     there = [n for n, part in enumerate(parts) if part.started <= moment <= (part.finished or moment)]
+    if not there:  # what a program printed last is heard a moment after it said good-bye
+        late = [n for n, part in enumerate(parts) if part.finished and part.finished < moment <= part.finished + _LATE]
+        there = late[-1:]
     return there[0] if len(there) == 1 else None
 
 

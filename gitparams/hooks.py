@@ -74,14 +74,17 @@ def pre_run(args: Sequence[str]) -> int:
     caller = _caller()
     with Repository.find() as repository:
         declared = repository.declared_layer((), ())
-        if _stopped_by_check(repository, declared):
-            return 1
         beginning = Beginning(
             params=declared,
             command=tuple(args),
             cwd=_callers_folder(),
             environment={"caller": caller} if caller else {},
+            inputs=repository.digests(),
         )
+        if _stopped_by_check(repository, declared):
+            refused = repository.record(beginning, {}, status=Status.REFUSED)
+            _say(f"run {refused.short_id} is refused")
+            return 1
         journal = repository.begin(beginning, Status.OPEN)
         _say_notes(repository)
     _write_id(journal.folder / "id", journal.id)

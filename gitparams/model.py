@@ -94,6 +94,7 @@ class CodeState:
         dirty: whether tracked files differed from the commit.
         patch_id: ``git patch-id --stable`` of the commit, to find it again after a rebase.
         note: why ``code/`` was left out.
+        submodules: path → the commit that was checked out there, with `` dirty`` after it when tracked files differed.
     """
 
     commit: Oid | None = None
@@ -102,6 +103,7 @@ class CodeState:
     dirty: bool = False
     patch_id: str | None = None
     note: str | None = None
+    submodules: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +131,8 @@ class Run:
         group: whether it only holds child runs.
         programs: what else ran within it.
         redacted: the paths of params whose values were replaced before they were written.
-        disputed: the paths of params about which two sources disagree, other than by a default.
+        disputed: the paths of params of which the program used another value than was declared for it, or about which two
+            of its parsers disagree.
         drift: path → what it was when it was captured and what it was in the end; ``{"missing": true}`` where it was not.
         unread: the paths of declared params that the program never read.
         environment: what else is known of where it ran: scheduler's job id, environment variables …

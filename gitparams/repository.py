@@ -310,6 +310,23 @@ class Repository:
             layers.append(read_params_files(settings.params_files, top))
         return given_layer(files, overrides, below=layers, env_prefix=settings.env_prefix, strict=strict)
 
+    def digests(self, words: Sequence[str] = (), progress: Progress | None = None) -> dict[str, str]:
+        """Return the digests of the inputs: those of the settings, then words that are relative to the present folder.
+
+        Args:
+            words: files, folders and globs, as `digest_files` takes them.
+            progress: told bytes done and bytes to do.
+
+        Raises:
+            UsageError, ParamsFileError: one is not there, or cannot be read.
+        """
+        wanted = [*self.settings.inputs, *(str(Path.cwd() / word) for word in words)]
+        if not wanted:
+            return {}
+        from gitparams.capture.inputs import digest_files
+
+        return digest_files(wanted, self.git.place.top or Path.cwd(), self.index.remembered, self.index.remember, progress)
+
     # -- a run in pieces ----------------------------------------------------------------------------------------------
 
     def begin(self, beginning: Beginning, status: Status = Status.RUNNING) -> Journal:

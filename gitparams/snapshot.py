@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,23 +34,34 @@ def take(git: Git, memory: Index) -> Snapshot:
 
     A tree that ``git fsck --strict`` rejects is left out with a note, since servers refuse it and with it the ledger.
     """
-    commit, branch, dirty = _standing(git)
+    standing = _standing(git)
+    commit, branch, dirty = standing.commit, standing.branch, bool(standing.changed)
     tree = _tree_of(git, commit)
+    submodules = _submodules(git, standing.changed)
     pack = None
     if dirty:
         try:
             tree, pack = _changed_tree(git)
         except GitParamsError as error:
-            return Snapshot(CodeState(commit, branch, None, True, note=str(error)))
+            return Snapshot(CodeState(commit, branch, None, True, note=str(error), submodules=submodules))
     note = _flaw(git, tree, memory) if tree and not pack else None
     patch_id = _patch_id(git, commit, memory) if commit else None
-    return Snapshot(CodeState(commit, branch, None if note else tree, dirty, patch_id, note), pack)
+    return Snapshot(CodeState(commit, branch, None if note else tree, dirty, patch_id, note, submodules), pack)
 
 
-def _standing(git: Git) -> tuple[Oid | None, str | None, bool]:
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """Where HEAD stands, and the lines of `git status` for what differs from it."""
+
+    commit: Oid | None
+    branch: str | None
+    changed: tuple[bytes, ...] = ()
+
+
+def _standing(git: Git) -> _Standing:
     if git.place.top is None:
         branch = git.text("symbolic-ref", "--quiet", "--short", "HEAD", check=False) or None
-        return git.commit_of("HEAD"), branch, False
+        return _Standing(git.commit_of("HEAD"), branch)
     answer = git.run("status", "--porcelain=v2", "--branch", "--untracked-files=no", "-z").stdout.split(b"\0")
     commit, branch = None, None
     for line in answer:
@@ -58,7 +69,24 @@ def _standing(git: Git) -> tuple[Oid | None, str | None, bool]:
             commit = Oid(line[13:].decode())
         elif line.startswith(b"# branch.head ") and line != b"# branch.head (detached)":
             branch = line[14:].decode("utf-8", "replace")
-    return commit, branch, any(line and not line.startswith(b"# ") for line in answer)
+    return _Standing(commit, branch, tuple(line for line in answer if line and not line.startswith(b"# ")))
+
+
+def _submodules(git: Git, changed: Iterable[bytes]) -> dict[str, str]:
+    """Return path → commit of the submodules that are checked out; ``dirty`` ones say so."""
+    top = git.place.top
+    if top is None or not (top / ".gitmodules").is_file():
+        return {}
+    # `1 .M S.M. …`: the third field of git status --porcelain=v2 says M for changed files inside of a submodule
+    dirty = {line.split(b" ", 8)[8] for line in changed if line.startswith(b"1 ") and line.split(b" ", 3)[2][2:3] == b"M"}
+    found = {}
+    for line in git.run("ls-files", "--stage", "-z").stdout.split(b"\0"):
+        if line.startswith(b"160000 "):
+            path = line.partition(b"\t")[2]
+            head = git.text(f"--git-dir={top / os.fsdecode(path) / '.git'}", "rev-parse", "--verify", "HEAD", check=False)
+            if head:
+                found[path.decode("utf-8", "replace")] = f"{head} dirty" if path in dirty else head
+    return found
 
 
 def _tree_of(git: Git, commit: Oid | None) -> Oid | None:

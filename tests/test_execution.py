@@ -521,6 +521,21 @@ def test_an_input_that_is_not_there_stops_before_the_program(repo):
     assert "gone.csv" in outcome.err
 
 
+def test_the_commits_of_submodules_are_part_of_the_run(repo, tmp_path):
+    library = make_repository(tmp_path / "library")
+    git("-c", "protocol.file.allow=always", "submodule", "--quiet", "add", library, "libs/data")
+    git("commit", "-qm", "library")
+    (repo / "libs" / "data" / "train.py").write_text("changed")
+    (repo / "libs" / "data" / "new.py").write_text("untracked")
+
+    run("--", "true")
+
+    head = git("rev-parse", "HEAD", cwd=library)
+    document = json.loads(git("show", "refs/gitparams/runs:run.json"))
+    assert document["git"]["submodules"] == {"libs/data": f"{head} dirty"}
+    assert f"submodule   libs/data at {head} dirty" in gitparams("show", "--code").out
+
+
 def test_machine_packages_and_variables_are_part_of_the_run(repo):
     python(script(repo, ARGPARSE), env={"OMP_NUM_THREADS": "4"})
     document = shown()

@@ -443,6 +443,7 @@ codes = st.builds(
     dirty=st.booleans(),
     patch_id=st.none() | oids,
     note=maybe,
+    submodules=st.dictionaries(texts, texts, max_size=2),
 )
 known = {"format", "event", "git"} | {field.name for field in fields(Run)}
 runs = st.builds(

@@ -7,13 +7,16 @@ import typer
 from gitparams.cli.options import (
     APP,
     Experiment,
+    Inputs,
     MetricsFiles,
     MetricValues,
     Name,
     Note,
     Overrides,
     ParamsFiles,
+    Strict,
     Tags,
+    hashing_progress,
     repository,
 )
 from gitparams.cli.update import read_all_metrics
@@ -27,6 +30,8 @@ app = typer.Typer(**APP)
 def record(
     param: Overrides = None,
     params: ParamsFiles = None,
+    strict: Strict = True,
+    inputs: Inputs = None,
     metric: MetricValues = None,
     metrics: MetricsFiles = None,
     name: Name = None,
@@ -39,8 +44,11 @@ def record(
     with repository() as found:
         if name:
             found.check_name(name)
-        layer = found.declared_layer(params or (), param or ())
+        layer = found.declared_layer(params or (), param or (), strict=strict)
         command = tuple(after_dashes() or ())
-        beginning = Beginning(layer, name=name, experiment=experiment, tags=tuple(tag or ()), note=note, command=command)
+        digests = found.digests(inputs or (), hashing_progress())
+        beginning = Beginning(
+            layer, name=name, experiment=experiment, tags=tuple(tag or ()), note=note, command=command, inputs=digests
+        )
         run = found.record(beginning, numbers)
     print(run.id)

@@ -6,7 +6,19 @@ from typing import Annotated
 
 import typer
 
-from gitparams.cli.options import APP, Experiment, Name, Note, Overrides, ParamsFiles, Tags, repository
+from gitparams.cli.options import (
+    APP,
+    Experiment,
+    Inputs,
+    Name,
+    Note,
+    Overrides,
+    ParamsFiles,
+    Strict,
+    Tags,
+    hashing_progress,
+    repository,
+)
 from gitparams.cli.words import after_dashes
 from gitparams.model import Status
 from gitparams.repository import Beginning
@@ -19,6 +31,8 @@ def start(
     words: Annotated[list[str] | None, typer.Argument(metavar="[CMD…]", help="The command to be recorded, after --")] = None,
     param: Overrides = None,
     params: ParamsFiles = None,
+    strict: Strict = True,
+    inputs: Inputs = None,
     name: Name = None,
     experiment: Experiment = None,
     tag: Tags = None,
@@ -29,8 +43,11 @@ def start(
     with repository() as found:
         if name:
             found.check_name(name)
-        layer = found.declared_layer(params or (), param or ())
-        beginning = Beginning(layer, name=name, experiment=experiment, tags=tuple(tag or ()), note=note, command=command)
+        layer = found.declared_layer(params or (), param or (), strict=strict)
+        digests = found.digests(inputs or (), hashing_progress())
+        beginning = Beginning(
+            layer, name=name, experiment=experiment, tags=tuple(tag or ()), note=note, command=command, inputs=digests
+        )
         journal = found.begin(beginning, Status.OPEN)
         journal.close()
     print(journal.id)

@@ -15,7 +15,7 @@ from gitparams.seeds import is_seed
 from gitparams.values import same
 
 LONGEST_VALUE = 24
-_SOURCES = {"cli": "command line", "env": "environment", "file": "", "code": "code", "default": "default"}
+_SOURCES = {"cli": "command line", "env": "environment", "file": "", "code": "code", "default": "default", "prompt": "prompt"}
 _SHORTER_VALUES = (LONGEST_VALUE, 12, 8)
 
 

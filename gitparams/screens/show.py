@@ -231,6 +231,7 @@ def _code(shown: _Shown) -> Iterator[str]:
         ("patch id", code.patch_id or ""),
         ("tree", code.tree or ""),
         ("note", code.note or ""),
+        *((("submodule", f"{path} at {at}")) for path, at in code.submodules.items()),
     ]
     for label, text in facts:
         yield from _fact(label, text, shown) if text else ()

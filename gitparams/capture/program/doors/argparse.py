@@ -134,7 +134,7 @@ class _Found:
         earlier = next((origins for other, origins in _earlier if other is values), {})
         result = {}
         for name, value in values.items():
-            path = path_text((name,)) if isinstance(name, str) else str(name)
+            path = name if isinstance(name, str) and name.isidentifier() else path_text((str(name),))
             result[path] = self._origin(name, value) or earlier.get(path) or ("code", None)
         _earlier[:] = [*[pair for pair in _earlier if pair[0] is not values][-9:], (values, result)]
         return result

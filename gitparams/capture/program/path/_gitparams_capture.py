@@ -582,8 +582,10 @@ class _Watch:
 
     def look(self):
         """Tell the object as it is now, if it changed; keys that the program took out were used up, not changed."""
-        before = _parse(self.told)
         clean, _ = _clean(self.watched)
+        if _json(clean) == self.told:
+            return
+        before = _parse(self.told)
         now = dict(before, **clean)
         if _json(now) != _json(before):
             tell("drift", reporter=self.reporter, of=self.number, values=now, run=self.run)
