@@ -26,6 +26,8 @@ TOPICS = {
     "step": ("step", "run.log() of five metrics"),
     "import": ("import_", "import gitparams"),
     "run": ("run", "gitparams run -- true, over true alone"),
+    "capture": ("capture", "a program that is asked for its params, over the program alone"),
+    "check": ("check", "gitparams check, the whole process, on 50 files of params"),
     "size": ("size", "bytes of a run in a packed ledger"),
     "writers": ("writers", "eight processes that record at once"),
 }

@@ -30,9 +30,31 @@ class Samples:
         """Return the samples of one of `parts` equal parts."""
         return Samples(tuple(value / parts for value in self.values))
 
-    def over(self, other: Samples) -> Samples:
-        """Return what these took longer than those of the same round."""
-        return Samples(tuple(mine - theirs for mine, theirs in zip(self.values, other.values, strict=True)))
+    def over(self, other: Samples) -> Difference:
+        """Return what these took longer than others of the same rounds."""
+        values = tuple(mine - theirs for mine, theirs in zip(self.values, other.values, strict=True))
+        return Difference(values, self, other)
+
+
+@dataclass(frozen=True, slots=True)
+class Difference(Samples):
+    """What one thing took longer than another: median less median, minimum less minimum.
+
+    The least of the rounds' own differences would be the figure of a round that slowed the other down.
+    """
+
+    longer: Samples
+    shorter: Samples
+
+    @property
+    def median(self) -> float:
+        """The difference that counts."""
+        return self.longer.median - self.shorter.median
+
+    @property
+    def minimum(self) -> float:
+        """The difference of the quietest moments."""
+        return self.longer.minimum - self.shorter.minimum
 
 
 def interleaved(things: Mapping[str, Callable[[], object]], rounds: int, warm_up: int = 1) -> dict[str, Samples]:
@@ -53,12 +75,17 @@ def interleaved(things: Mapping[str, Callable[[], object]], rounds: int, warm_up
     return {name: Samples(tuple(values)) for name, values in taken.items()}
 
 
-def process(words: Sequence[str], folder: Path) -> Callable[[], object]:
-    """Return what runs a program from its start to its end, output thrown away; it must exit with 0."""
+def process(words: Sequence[str], folder: Path, environment: Mapping[str, str] | None = None) -> Callable[[], object]:
+    """Return what runs a program from its start to its end, output thrown away; it must exit with 0.
+
+    Args:
+        words: the program and its arguments.
+        folder: where it starts.
+        environment: all of its variables; those of this process when None.
+    """
+    nowhere = subprocess.DEVNULL
 
     def run() -> None:
-        subprocess.run(
-            words, cwd=folder, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
+        subprocess.run(words, cwd=folder, env=environment, check=True, stdin=nowhere, stdout=nowhere, stderr=nowhere)
 
     return run
