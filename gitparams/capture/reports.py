@@ -162,6 +162,30 @@ def told_in(folder: Path, command: Sequence[str] = ()) -> Told:
     return resolve(messages, command, program if isinstance(program, str) else None)
 
 
+_NUMBERS, _TEXTS, _LISTS, _MAPPINGS = (int, float), (str,), (list,), (dict,)
+_LATEST = 4e9
+"""Seconds since 1970 of a time that no message comes from; numbers of messages stay far below it."""
+_KINDS_OF_FACTS: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(("time", "pid", "n", "of", "code"), _NUMBERS),
+    **dict.fromkeys(("run", "python", "program", "reporter", "folder", "status", "event"), _TEXTS),
+    **dict.fromkeys(("chain", "path", "redacted", "unread", "metrics"), _LISTS),
+    **dict.fromkeys(("values", "origins", "drift", "hydra"), _MAPPINGS),
+}
+
+
+def _is_sound(message: Mapping[str, Any]) -> bool:
+    """Tell whether the facts of a message are of the kinds they should be: whatever a program wrote, its run is recorded."""
+    return all(value is None or _is_of_kind(value, _KINDS_OF_FACTS.get(name)) for name, value in message.items())
+
+
+def _is_of_kind(value: Any, kinds: tuple[type, ...] | None) -> bool:
+    if kinds is _NUMBERS:
+        return isinstance(value, _NUMBERS) and abs(value) < _LATEST  # NaN is none of them
+    if kinds is _MAPPINGS:
+        return isinstance(value, dict) and all(isinstance(key, str) for key in value)
+    return kinds is None or isinstance(value, kinds)
+
+
 def _moment(name: str) -> tuple[int, str]:
     first = name.partition("-")[0]
     return (int(first) if first.isdigit() else 0, name)
@@ -209,7 +233,7 @@ def _processes(messages: Iterable[dict[str, Any]]) -> list[_Process]:
         if message["kind"] == "hello" or known is None:
             if known is not None and known.bye is None:
                 found.remove(known)
-            chain = message.get("chain") or ()
+            chain = [other for other in message.get("chain") or () if isinstance(other, int)]
             present[pid] = known = _Process(pid, above=[present[other] for other in chain if other != pid and other in present])
             found.append(known)
         if message["kind"] == "hello":
@@ -232,6 +256,7 @@ def resolve(messages: Sequence[dict[str, Any]], command: Sequence[str] = (), pro
         command: the run's command; of several programs the one it names is the run.
         program: the name or path of the program whose params are the run's, as the settings say.
     """
+    messages = [message for message in messages if _is_sound(message)]
     processes = _processes(messages)
     speakers = _speakers(processes)
     children = _children(messages)
@@ -307,10 +332,18 @@ def _aside(lower: Layer, upper: Layer) -> Layer:
     origins: dict[str, Origin] = {}
     for keys, value in leaves(lower.values):
         origin = lower.origins[path_text(keys)]
-        place = (origin.source, *keys) if keys in inner or _is_below(keys, theirs) else keys
+        is_in_the_way = keys in inner or _is_below(keys, theirs)
+        place = (_free_name(origin.source, lower, upper), *keys) if is_in_the_way else keys
         put(values, place, value)
         origins[path_text(place)] = origin
     return Layer(values, origins)
+
+
+def _free_name(source: str, *layers: Layer) -> str:
+    """Return a key for what a source said that is nobody's value: its own name, or that with a dash after it."""
+    while not all(isinstance(layer.values.get(source, {}), Mapping) for layer in layers):
+        source += "-"
+    return source
 
 
 def _is_below(keys: tuple[str, ...], leaves_above: Mapping[tuple[str, ...], Any]) -> bool:
@@ -343,8 +376,8 @@ def _chosen(
 ) -> tuple[list[_Process], list[_Process], bool]:
     """Return the processes that make the run or its parts, the others, and whether each stands under its own name."""
     top = [process for process in speakers if not any(other in process.above for other in speakers)]
-    if program is not None:
-        top = [process for process in speakers if _is_called(process.program, program)] or top
+    named = [process for process in speakers if program is not None and _is_called(process.program, program)]
+    top, program = (named, program) if named else (top, None)
     names = {process.program for process in top}
     if len(top) > 1 and len(names) == len(top) and program is None:
         named = [process for process in top if any(_is_called(process.program, word) for word in command)]
@@ -569,7 +602,12 @@ def _facts(messages: Iterable[Mapping[str, Any]]) -> dict[str, Value]:
 
 
 def _redacted(messages: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
-    paths = {path_text(tuple(map(str, keys))) for message in messages for keys in message.get("redacted") or () if keys}
+    paths = {
+        path_text(tuple(map(str, keys)))
+        for message in messages
+        for keys in message.get("redacted") or ()
+        if isinstance(keys, list) and keys
+    }
     return tuple(sorted(paths))
 
 
