@@ -40,7 +40,7 @@ from gitparams.params import path_keys
 from gitparams.values import Value, decode_json, encode_json
 
 if TYPE_CHECKING:
-    from gitparams.merge import Version
+    from gitparams.versions import Version
 
 SCHEMA = 1
 _BATCH = 2000
@@ -262,7 +262,7 @@ class Index:
         Raises:
             FormatError: its newest entry cannot be read.
         """
-        from gitparams.merge import Version, heads, merged
+        from gitparams.versions import Version, heads, merged
 
         prev = self._prev(run)
         newest = heads(prev)
@@ -272,7 +272,7 @@ class Index:
         return merged(versions, prev, lambda tree: self._try_version(tree, prev))
 
     def _heads(self, run: RunId) -> list[Oid]:
-        from gitparams.merge import heads
+        from gitparams.versions import heads
 
         return heads(self._prev(run))
 
@@ -309,7 +309,7 @@ class Index:
             return None
 
     def _read_version(self, tree: Oid, prev: Mapping[Oid, Sequence[Oid]]) -> Version:
-        from gitparams.merge import Version
+        from gitparams.versions import Version
 
         files = self.git.tree(tree)
         blobs = [self.git.read(files[name].oid) if name in files else None for name in (RUN, PARAMS, METRICS)]

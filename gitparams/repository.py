@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from gitparams.capture.reports import Told
     from gitparams.changes import CodeChange, RunDiff
     from gitparams.journal import Ending, Journal, JournalState
-    from gitparams.merge import Version
+    from gitparams.versions import Version
     from gitparams.selector import Selector
     from gitparams.snapshot import Snapshot
 

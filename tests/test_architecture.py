@@ -97,6 +97,13 @@ def test_the_package_itself_imports_nothing_of_ours():
     assert imported("__init__.py") == set()
 
 
+def test_no_module_has_the_name_of_a_public_function():
+    # importing a module sets its name on the package, in the place of the function
+    import gitparams
+
+    assert {module.removesuffix(".py") for module in MODULES} & set(gitparams.__all__) == set()
+
+
 def test_no_module_uses_gitpython_but_git_itself():
     users = {
         module

@@ -1,4 +1,4 @@
-"""Merge: several newest entries of one run become one state, field by field, the same on every machine."""
+"""Versions: several newest entries of one run become one state, field by field, the same on every machine."""
 
 from __future__ import annotations
 
