@@ -406,9 +406,7 @@ class Repository:
             fields = {"group": True, "params": nested({}), "redacted": ()}
             self.change(state.run.id, EventKind.UPDATE, _setter(lambda _: dict(fields)), files={ORIGINS: b""}, subject="group")
         for child, ending in take_apart(journal, told.parts, None):
-            child.end(ending)
-            self._append_journal(child.read(), ending)
-            child.remove()
+            self._close_child(child, ending, told)
         for part in told.parts:
             begun = self.journal_of(RunId(part.run)) if part.run is not None and part.layer.values else None
             if begun is not None and not self.index.trees_of(begun.id):
@@ -440,7 +438,7 @@ class Repository:
             journal.set_params(both, (*hidden, *told.redacted))
         fields: dict[str, Value] = {
             "disputed": [*sorted({*disputed(declared, layer), *told.disputed})],
-            "drift": dict(told.drift),
+            "drift": self.redaction.values(told.drift)[0],
             "unread": list(told.unread),
             "programs": list(told.programs),
             "environment": dict(told.facts),
@@ -448,18 +446,27 @@ class Repository:
             "group": told.group,
         }
         journal.change(fields={name: value for name, value in fields.items() if value})
-        if told.path:
-            from gitparams.capture.environment import packages
-
-            journal.keep_packages(packages(told.path, self.index.remembered, self.index.remember))
+        self._keep_packages(journal, told)
 
     def _close_children(self, journal: Journal, told: Told, ending: Ending) -> None:
         from gitparams.groups import take_apart
 
         for child, how in take_apart(journal, told.parts, ending):
-            child.end(how)
-            self._append_journal(child.read(), how)
-            child.remove()
+            self._close_child(child, how, told)
+
+    def _close_child(self, child: Journal, ending: Ending, told: Told) -> None:
+        if told.python:
+            child.change(fields={"python": told.python})
+        self._keep_packages(child, told)
+        child.end(ending)
+        self._append_journal(child.read(), ending)
+        child.remove()
+
+    def _keep_packages(self, journal: Journal, told: Told) -> None:
+        if told.path:
+            from gitparams.capture.environment import packages
+
+            journal.keep_packages(packages(told.path, self.index.remembered, self.index.remember))
 
     def journal_of(self, run: RunId) -> Journal | None:
         """Return the journal of a run in progress, or None."""

@@ -295,7 +295,9 @@ def test_the_same_program_twice_is_a_group_of_two_runs_each_with_its_own_end(rep
         (2.0, "failed", 3),
     ]
     assert listed() == list(reversed(runs))
-    assert origins(shown(runs[0]["id"]))["lr"] == ("cli", "--lr")
+    first = shown(runs[0]["id"])
+    assert origins(first)["lr"] == ("cli", "--lr")
+    assert (first["python"], first["packages"]) == (sys.version.split()[0], shown(group["id"])["packages"])
 
 
 def test_the_metrics_file_that_each_run_of_a_group_wrote_is_its_own(repo):
