@@ -219,11 +219,12 @@ class _Listening:
             heard = count
             told = told_in(self._journal.folder / FOLDER, self._journal.read().run.command)
             if told.group or (told.layer.values and not settled):
-                settled = self._keep_up() or settled
+                settled = self._keep_up()
+                heard = heard if settled else 0  # once more at the next look
 
     def _messages(self) -> int:
         with suppress(OSError), os.scandir(self._journal.folder / FOLDER) as found:
-            return sum(1 for _ in found)
+            return sum(entry.name.endswith(".json") for entry in found)  # what is still being written counts when it is whole
         return 0
 
     def _keep_up(self) -> bool:

@@ -24,6 +24,7 @@ def hermetic(tmp_path_factory, monkeypatch):
             "NO_COLOR",
             "FORCE_COLOR",
             "COLUMNS",
+            "PYTEST_ADDOPTS",  # a program that runs pytest is not these tests
         ):
             monkeypatch.delenv(name)
     settings = {

@@ -76,7 +76,6 @@ def launch(*words, cwd, how=None, env=None, stdin=None, timeout=120, program=PRO
     (live / RUN / "run.json").write_text(json.dumps(STATE))
     (folder / "how.json").write_text(json.dumps(how or {}))
     environment = {**os.environ, "GITPARAMS_RUN": RUN, "GITPARAMS_CAPTURE": str(folder), **(env or {})}
-    environment.pop("PYTEST_ADDOPTS", None)  # a program that runs pytest is not these tests
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(program / "path"), environment.get("PYTHONPATH")]))
     if (how or {}).get("globals"):
         environment["GITPARAMS_GLOBALS"] = "1"
