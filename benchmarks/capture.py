@@ -16,8 +16,8 @@ from gitparams.capture.redaction import Redaction
 from gitparams.capture.reports import FOLDER, read_messages
 from gitparams.execution import environment_of
 from gitparams.journal import Journal
-from gitparams.repository import how_of
 from gitparams.settings import Capture, Settings
+from gitparams.writing import how_of
 
 _FEW, _MANY, _GIVEN_EVERY = 10, 1000, 10
 _MOST_AT_START, _MOST_OF_MANY = 15e-3, 5e-3

@@ -13,7 +13,8 @@ from benchmarks.workshop import Workshop, entries, git
 from gitparams.journal import Ending
 from gitparams.model import Status, now
 from gitparams.params import layer
-from gitparams.repository import Beginning, Repository
+from gitparams.repository import Repository
+from gitparams.writing import Beginning
 
 _RUNS = 2000
 

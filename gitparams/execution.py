@@ -22,9 +22,10 @@ from gitparams.journal import Ending, Journal
 from gitparams.model import Run, RunId, Status, is_run_id, now
 from gitparams.params import Layer
 from gitparams.recorder import RUN_VARIABLE, spool
-from gitparams.repository import Beginning, Repository, given_layer, how_of
+from gitparams.repository import Repository, given_layer
 from gitparams.settings import Capture, Settings
 from gitparams.values import Value
+from gitparams.writing import Beginning, how_of
 
 if TYPE_CHECKING:
     from gitparams.event_files import EventWatch

@@ -69,7 +69,8 @@ def pre_run(args: Sequence[str]) -> int:
     if _stands_aside():
         return 0
     from gitparams.model import Status
-    from gitparams.repository import Beginning, Repository
+    from gitparams.repository import Repository
+    from gitparams.writing import Beginning
 
     caller = _caller()
     with Repository.find() as repository:
@@ -232,7 +233,7 @@ def _caller() -> str:
 
 def _ours(opened: Sequence[tuple[Journal, Run]]) -> list[Journal]:
     """Return the runs of this host with the same caller and job id; failing that with the same caller, then the same job id."""
-    from gitparams.repository import host, job_of_scheduler
+    from gitparams.writing import host, job_of_scheduler
 
     caller, job = _caller(), job_of_scheduler().get("job")
     here = [(journal, run.environment) for journal, run in opened if run.host == host()]

@@ -20,7 +20,8 @@ from gitparams.index import BrokenRun, Filter
 from gitparams.model import Metric, Run
 from gitparams.params import Params, layer, loaded, stack
 from gitparams.recorder import ActiveRun, begin, tell_loaded
-from gitparams.repository import Beginning, Repository
+from gitparams.repository import Repository
+from gitparams.writing import Beginning
 
 
 def load(

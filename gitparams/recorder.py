@@ -36,8 +36,9 @@ from gitparams.params import (
     reads_of,
     to_dict,
 )
-from gitparams.repository import Beginning, Repository, host
+from gitparams.repository import Repository
 from gitparams.values import same
+from gitparams.writing import Beginning, host
 
 RUN_VARIABLE = "GITPARAMS_RUN"
 RANK_VARIABLES = (

@@ -19,8 +19,9 @@ from gitparams.checks import before_run, check, check_files
 from gitparams.errors import ParamsFileError, UsageError
 from gitparams.model import Details, Status
 from gitparams.params import Origin, Overridden, layer
-from gitparams.repository import Beginning, Repository
+from gitparams.repository import Repository
 from gitparams.rules import RULES, Finding, Report, stops
+from gitparams.writing import Beginning
 
 ROOT = Path(__file__).resolve().parent.parent
 AWS_KEY = "AKIA" + "ABCDEFGHIJKLMNOP"

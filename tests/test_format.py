@@ -30,8 +30,9 @@ from gitparams.ledger import REF, Ledger
 from gitparams.model import CodeState, Details, Event, EventKind, Oid, Run, RunId, Status
 from gitparams.params import Origin, Overridden, layer, nested, path_keys, path_text
 from gitparams.recorder import spool
-from gitparams.repository import Beginning, Repository
+from gitparams.repository import Repository
 from gitparams.values import decode_json, encode_json, same
+from gitparams.writing import Beginning
 
 DOCUMENT = (Path(__file__).resolve().parent.parent / "docs" / "format.md").read_text("utf-8")
 ONE, TWO, THREE = "kkkkmmmmppppssss", "llllnnnnqqqqtttt", "ooooppppvvvvzzzz"

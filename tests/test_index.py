@@ -15,7 +15,8 @@ from world import git, read_only, unprivileged
 from gitparams.index import Filter, decode_flat, flat_document, flat_key
 from gitparams.ledger import REF
 from gitparams.params import flatten, layer
-from gitparams.repository import Beginning, Repository
+from gitparams.repository import Repository
+from gitparams.writing import Beginning
 from gitparams.values import same
 
 

@@ -15,7 +15,8 @@ from gitparams.git import Git, RefMoved, TreeEntry
 from gitparams.ledger import REF, Ledger
 from gitparams.model import Oid
 from gitparams.params import layer
-from gitparams.repository import Beginning, Repository
+from gitparams.repository import Repository
+from gitparams.writing import Beginning
 
 
 def record(folder, **params):

@@ -21,7 +21,7 @@ from gitparams.cli.options import (
 )
 from gitparams.cli.update import read_all_metrics
 from gitparams.cli.words import after_dashes
-from gitparams.repository import Beginning
+from gitparams.writing import Beginning
 
 app = typer.Typer(**APP)
 

@@ -22,7 +22,7 @@ from gitparams.cli.options import (
 )
 from gitparams.cli.talk import talk
 from gitparams.execution import Request, execute
-from gitparams.repository import Beginning
+from gitparams.writing import Beginning
 
 app = typer.Typer(**APP)
 

@@ -21,7 +21,7 @@ from gitparams.cli.options import (
 )
 from gitparams.cli.words import after_dashes
 from gitparams.model import Status
-from gitparams.repository import Beginning
+from gitparams.writing import Beginning
 
 app = typer.Typer(**APP)
 
