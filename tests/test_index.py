@@ -16,8 +16,8 @@ from gitparams.index import Filter, decode_flat, flat_document, flat_key
 from gitparams.ledger import REF
 from gitparams.params import flatten, layer
 from gitparams.repository import Repository
-from gitparams.writing import Beginning
 from gitparams.values import same
+from gitparams.writing import Beginning
 
 
 def record(params, metrics=None, **fields):

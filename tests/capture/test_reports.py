@@ -170,7 +170,35 @@ kinds = st.sampled_from(
     ["hello", "params", "drift", "child", "writes", "bye", "fault", "joined", "ended", "reads", "changed", "hparams"]
 )
 facts = st.sampled_from(
-    ["time", "run", "n", "of", "python", "path", "chain", "reporter", "program", "values", "origins", "redacted", "weak", "installed", "event", "own", "status", "code", "metrics", "folder", "text", "at", "unread", "drift", "error", "interrupted", "hydra"]
+    [
+        "time",
+        "run",
+        "n",
+        "of",
+        "python",
+        "path",
+        "chain",
+        "reporter",
+        "program",
+        "values",
+        "origins",
+        "redacted",
+        "weak",
+        "installed",
+        "event",
+        "own",
+        "status",
+        "code",
+        "metrics",
+        "folder",
+        "text",
+        "at",
+        "unread",
+        "drift",
+        "error",
+        "interrupted",
+        "hydra",
+    ]
 )
 messages = st.builds(
     lambda kind, pid, more: {**more, "kind": kind, "pid": pid},
