@@ -12,12 +12,13 @@ import re
 import sqlite3
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gitparams.entry import (
@@ -32,17 +33,19 @@ from gitparams.entry import (
     read_run,
     run_document,
 )
-from gitparams.errors import FormatError, GitParamsError
+from gitparams.errors import FormatError, GitParamsError, UsageError
 from gitparams.git import Git
 from gitparams.ledger import Appended, Ledger
 from gitparams.model import Oid, Run, RunId
-from gitparams.params import path_keys
+from gitparams.params import path_keys, path_text
 from gitparams.values import Value, decode_json, encode_json
 
 if TYPE_CHECKING:
+    from gitparams.query import Query
+    from gitparams.reading import Applied, Rules
     from gitparams.versions import Version
 
-SCHEMA = 1
+SCHEMA = 3
 _BATCH = 2000
 _BUSY_SECONDS = 10.0
 
@@ -54,8 +57,9 @@ CREATE TABLE IF NOT EXISTS entries (
 CREATE TABLE IF NOT EXISTS runs (
   id TEXT PRIMARY KEY, started REAL NOT NULL, experiment TEXT, status TEXT, name TEXT, commit_id TEXT, parent TEXT,
   hidden INTEGER NOT NULL, author TEXT NOT NULL, trees TEXT NOT NULL, broken TEXT,
-  document TEXT, params TEXT NOT NULL, metrics TEXT NOT NULL
+  document TEXT, params TEXT NOT NULL, metrics TEXT NOT NULL, ruled TEXT, raw TEXT
 );
+CREATE TABLE IF NOT EXISTS keys (document TEXT NOT NULL, key TEXT NOT NULL, PRIMARY KEY (document, key)) WITHOUT ROWID;
 """
 _INDEXES = {
     "entries_of_run": "entries (run)",
@@ -66,8 +70,13 @@ _INDEXES = {
     "runs_by_parent": "runs (parent) WHERE parent IS NOT NULL",
 }
 _LOADING_PAGES = -65536  # KiB
+# each makes every new run a little slower
+_MOST_KEY_INDEXES = 100
 # Shown 0, deleted 1, group 2: one small number, so that counting and listing need one index.
 _SHOWN, _DELETED, _GROUP = 0, 1, 2
+
+Function = tuple[str, int, Callable[..., Any]]
+"""A function that SQL calls: its name, how many arguments it takes (-1: any number), and itself."""
 
 Progress = Callable[[int, int], None]
 """Called with how many runs were read and how many there are."""
@@ -98,10 +107,14 @@ class Filter:
     Attributes:
         experiment, status, name, commit: the field's value.
         since, until: bounds of the start time, both included; after: a bound that is not.
-        changed: paths of params; a run is kept when one of them differs from the run before it.
+        changed: paths of params, beginnings of them or globs; a run is kept when one differs from the run before it.
         deleted: the deleted runs instead of the others.
         groups: the groups as well.
         parent: the run they belong to.
+        where: a compiled expression; runs that cannot be read never meet it.
+        author: a part of the author's name or address, in any case.
+        grep: a part of the name, the note or a tag, in any case.
+        ids: the runs to choose from.
     """
 
     experiment: str | None = None
@@ -114,6 +127,39 @@ class Filter:
     deleted: bool = False
     groups: bool = False
     parent: str | None = None
+    where: Query | None = None
+    author: str | None = None
+    grep: str | None = None
+    ids: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A value that runs are sorted by: numbers first, then the rest, and runs without it last, in both directions.
+
+    Attributes:
+        sql: the typed value, as the flat documents have it, or NULL.
+        descending: the greatest first.
+        functions: what the SQL calls.
+    """
+
+    sql: str
+    descending: bool = False
+    functions: tuple[Function, ...] = ()
+
+
+class _Keys(NamedTuple):
+    """Flat keys that rows of runs have."""
+
+    params: set[str]
+    metrics: set[str]
+
+
+class Ruled(NamedTuple):
+    """What the rules for old runs did to a run: the notes, and the written path of a param as recorded → as it is read."""
+
+    notes: tuple[str, ...] = ()
+    moved: Mapping[str, str] = MappingProxyType({})
 
 
 class _Entry(NamedTuple):
@@ -136,6 +182,10 @@ class Index:
     def __init__(self, git: Git, ledger: Ledger, connection: sqlite3.Connection, progress: Progress | None = None) -> None:
         self.git, self.ledger, self.connection, self.progress = git, ledger, connection, progress
         self._added: tuple[str, Run | None] = ("", None)  # the newest run of ours, by its tree: most often the one before
+        self._keys = _Keys(set(), set())  # of the rows that were made; and the keys that are in their table for certain
+        self._noted: dict[str, set[str]] = {"params": set(), "metrics": set()}
+        self._taught: tuple[sqlite3.Connection | None, set[str]] = (None, set())
+        self._rules: tuple[str, Rules | None] = ("", None)  # the rules that new rows are read by, as they are kept and parsed
 
     @classmethod
     def open(cls, git: Git, ledger: Ledger, progress: Progress | None = None) -> Index:
@@ -173,64 +223,101 @@ class Index:
                 if self._tip() != appended.before:
                     return
                 self._insert_entries([_entry(header, draft.run.id)])
-                row = _row(draft.run, [header.tree], encode_document(run_document(draft.run, draft.event)))
+                row = _row(draft.run, [header.tree], encode_document(run_document(draft.run, draft.event)), self._keys)
                 if len(self._heads(draft.run.id)) > 1:
                     row = self._read_row(draft.run.id)
                 self._insert_rows([row])
                 self._set_tip(appended.commit)
-            self._added = (header.tree, draft.run)
-        except sqlite3.Error:
+            self._added = (header.tree, draft.run) if self._rules[1] is None else ("", None)
+        except (sqlite3.Error, GitParamsError):
             pass  # the mirror; the next reader catches up
 
     def _mirror(self, tip: Oid | None) -> None:
+        if tip is not None and self._tip() is None:
+            self._load(tip)
         with self._writing():
             known = self._tip()
             if known == tip:
                 return
             if tip is None:
-                self.connection.execute("DELETE FROM runs")
-                self.connection.execute("DELETE FROM entries")
-            elif known is None:
-                self._load(tip)
+                for table in ("runs", "entries", "keys"):
+                    self.connection.execute(f"DELETE FROM {table}")
+                self._forget_keys()
             else:
                 self._mirror_between(known, tip)
             self._set_tip(tip)
 
     def _load(self, tip: Oid) -> None:
-        """Mirror a whole ledger at once: the indexes come after the rows, and few pages are written twice."""
+        """Mirror a whole ledger, some thousand runs at a time: what was read stays when somebody interrupts.
+
+        The indexes come after the rows, and few pages are written twice.
+        """
         self.connection.execute(f"PRAGMA cache_size = {_LOADING_PAGES}")
-        for name in _INDEXES:
-            self.connection.execute(f"DROP INDEX IF EXISTS {name}")
         collecting = gc.isenabled()
         gc.disable()  # millions of values are made and none of them in a circle
         try:
-            self._mirror_between(None, tip)
+            begun = self._begin_loading(tip)
+            if begun is not None:
+                self._load_rows(begun)
         finally:
             if collecting:
                 gc.enable()
-        for name, columns in _INDEXES.items():
-            self.connection.execute(f"CREATE INDEX {name} ON {columns}")
+
+    def _begin_loading(self, tip: Oid) -> Oid | None:
+        """Mirror the entries, and return up to which one; None when another process has loaded all."""
+        with self._writing():
+            if self._tip() is not None:
+                return None
+            begun = self.remembered(_LOADING)
+            if begun is None:
+                for name in _INDEXES:
+                    self.connection.execute(f"DROP INDEX IF EXISTS {name}")
+                self._insert_entries(sorted(self._entries(self.ledger.between(None, tip)[0])))
+                self.remember(_LOADING, tip)
+        return Oid(begun or tip)
+
+    def _load_rows(self, begun: Oid) -> None:
+        everything = [_Entry(*row) for row in self.connection.execute("SELECT tree, run, event, author, prev FROM entries")]
+        newest = _newest_of(everything)
+        there = {RunId(row[0]) for row in self.connection.execute("SELECT id FROM runs")}
+        authors, done = _authors(everything), len(there)
+        for batch in _batches([(run, trees[0]) for run, trees in newest.items() if len(trees) == 1 and run not in there]):
+            with self._writing():
+                if self.remembered(_LOADING) != begun:
+                    return  # another process was faster
+                self._insert_rows(self._read_rows(batch, authors))
+            done += len(batch)
+            if self.progress is not None:
+                self.progress(done, len(newest))
+        with self._writing():
+            if self.remembered(_LOADING) != begun:
+                return
+            self._insert_rows([self._read_row(run) for run, trees in newest.items() if len(trees) > 1])
+            for name, columns in _INDEXES.items():
+                self.connection.execute(f"CREATE INDEX IF NOT EXISTS {name} ON {columns}")
+            self.connection.execute("DELETE FROM meta WHERE key = ?", (_LOADING,))
+            self._set_tip(begun)
+
+    def _entries(self, commits: Sequence[Oid]) -> Iterator[_Entry]:
+        for commit, header in self.ledger.headers(commits):
+            if header.event not in ("merge", "purge"):
+                yield _entry(header, header.run or _stand_in(commit))
 
     def _mirror_between(self, known: Oid | None, tip: Oid) -> None:
         added, dropped = self.ledger.between(known, tip)
         touched: set[RunId] = set()
         for _, header in self.ledger.headers(dropped):
             touched.update(self._delete_entry(header))
-        entries = []
-        for commit, header in self.ledger.headers(added):
-            if header.event not in ("merge", "purge"):
-                run = header.run or _stand_in(commit)
-                entries.append(_entry(header, run))
-                touched.add(run)
-        self._insert_entries(sorted(entries) if known is None else entries)
-        self._refresh(touched, entries if known is None else None)
+        entries = list(self._entries(added))
+        self._insert_entries(entries)
+        self._refresh({*touched, *(entry.run for entry in entries)})
 
-    def _refresh(self, touched: set[RunId], everything: list[_Entry] | None) -> None:
-        """Rewrite the rows of some runs; `everything` spares asking for the entries when they are all at hand."""
-        newest = _newest_of(everything) if everything is not None else {run: self._heads(run) for run in touched}
-        authors = self._authors(newest, everything)
+    def _refresh(self, touched: set[RunId]) -> None:
+        """Rewrite the rows of some runs."""
+        newest = {run: self._heads(run) for run in touched}
+        authors = {run: self._author(run) for run in newest}
         simple = [(run, trees[0]) for run, trees in newest.items() if len(trees) == 1]
-        done = 0
+        done, gone = 0, False
         for batch in _batches(simple):
             self._insert_rows(self._read_rows(batch, authors))
             done += len(batch)
@@ -241,14 +328,102 @@ class Index:
                 self._insert_rows([self._read_row(run)])
             elif not trees:
                 self.connection.execute("DELETE FROM runs WHERE id = ?", (run,))
+                gone = True
+        if gone:
+            self._recollect_keys()
 
     def rebuild(self, tip: Oid | None) -> None:
         """Make the index anew."""
         path = self.ledger.folder / "index.db"
         self.connection.close()
         self.connection = _replaced(path)
+        self._forget_keys()
+        if self._rules[0]:
+            self.remember(_RULES, self._rules[0])
         if tip is not None:
             self._mirror(tip)
+
+    # -- rules for old runs -------------------------------------------------------------------------------------------
+
+    def follow(self, rules: Rules | None, resolve: Callable[[str], datetime | None]) -> None:
+        """Read all runs by these rules from now on; the rows are remade where other rules made them.
+
+        It goes on where another process left off. Until it is through, rows not reached yet are as the earlier rules read them.
+
+        Args:
+            rules: the rules of gitparams.yaml; None where it has none.
+            resolve: as in `Rules.bound`; asked only when the rules are new to this index.
+
+        Raises:
+            ParamsFileError: a bound of theirs is neither a date, a code revision nor a run.
+        """
+        kept, place = self.remembered(_RULES) or "", self.remembered(_REMAKING)
+        wanted = rules.digest if rules else ""
+        if (json.loads(kept)["digest"] if kept else "") != wanted:
+            kept, place = rules.bound(resolve).to_keep() if rules else "", ""
+            with suppress(sqlite3.OperationalError), self._writing():
+                self._begin_remaking(kept)
+        if place is not None:
+            self._remake(kept)
+
+    def ruled(self, run: str) -> Ruled:
+        """Return what the rules did to the run of a whole id."""
+        row = next(iter(self._ask("SELECT ruled FROM runs WHERE id = ?", (run,))), None)
+        if row is None or row[0] is None:
+            return Ruled()
+        notes, moved = json.loads(row[0])
+        return Ruled(tuple(notes), moved)
+
+    def _begin_remaking(self, text: str) -> None:
+        self.remember(_RULES, text)
+        self.remember(_REMAKING, "")
+        self.connection.execute("DELETE FROM keys")
+        for (name,) in self.connection.execute("SELECT name FROM sqlite_master WHERE name GLOB 'key_*'").fetchall():
+            self.connection.execute(f'DROP INDEX "{name}"')  # changing one would be slower than making it anew when asked for
+
+    def _remake(self, text: str) -> None:
+        """Read rows by the rules that are kept, some thousand at a time, until all are, or other rules are kept."""
+        self._rules = (text, _kept_rules(text))
+        self._forget_keys()
+        every, done = int(self.connection.execute("SELECT count(*) FROM runs").fetchone()[0]), 0
+        going = True
+        while going:
+            try:
+                with self._writing():
+                    place = self.remembered(_REMAKING)
+                    going = place is not None and (self.remembered(_RULES) or "") == text
+                    if going:
+                        made = self._remake_from(str(place))
+                        going = made == _BATCH
+                        done += made
+            except sqlite3.DatabaseError as error:
+                if not _is_busy(error):
+                    self.rebuild(self.ledger.tip())
+                return  # another process is at it, or all is new
+            if self.progress is not None:
+                self.progress(min(done, every), every)
+        self._added = ("", None)
+
+    def _remake_from(self, place: str) -> int:
+        rules, new = self._rules_now(), list[tuple[str, str]]()
+        sql = f"SELECT {_EVERYTHING}, ruled, raw FROM runs WHERE id > ? ORDER BY id LIMIT {_BATCH}"
+        rows = self.connection.execute(sql, (place,)).fetchall()
+        remade = [self._with_keys(_ruled_row(_row_as_recorded(row), rules), new) for row in rows]
+        self.connection.executemany(_REMADE, [(*now[11:], now[0]) for was, now in zip(rows, remade, strict=True) if now != was])
+        self.connection.executemany("INSERT OR IGNORE INTO keys VALUES (?, ?)", new)
+        if len(rows) < _BATCH:
+            self.connection.execute("DELETE FROM meta WHERE key = ?", (_REMAKING,))
+        else:
+            self.remember(_REMAKING, rows[-1][0])
+        return len(rows)
+
+    def _rules_now(self) -> Rules | None:
+        """Return the rules that rows are made by; another process may have changed them since the last one."""
+        text = self.remembered(_RULES) or ""
+        if text != self._rules[0]:
+            self._forget_keys()
+            self._rules = (text, _kept_rules(text))
+        return self._rules[1]
 
     # -- entries ------------------------------------------------------------------------------------------------------
 
@@ -286,12 +461,6 @@ class Index:
         row = rows.fetchone()
         return str(row[0]) if row else ""
 
-    def _authors(self, newest: Mapping[RunId, list[Oid]], everything: list[_Entry] | None) -> dict[RunId, str]:
-        if everything is None:
-            return {run: self._author(run) for run in newest}
-        followers = {entry.run: entry.author for entry in everything}
-        return followers | {entry.run: entry.author for entry in everything if not entry.prev}
-
     def _insert_entries(self, entries: Iterable[_Entry]) -> None:
         self.connection.executemany(
             "INSERT OR REPLACE INTO entries (tree, run, event, author, prev) VALUES (?, ?, ?, ?, ?)", entries
@@ -328,16 +497,51 @@ class Index:
             version = self.version(run)
         except FormatError as error:
             return _broken_row(run, trees, self._author(run), str(error))
-        return _row(version.run, list(trees), encode_document(run_document(version.run, version.event)))
+        return _row(version.run, list(trees), encode_document(run_document(version.run, version.event)), self._keys)
 
     def _read_rows(self, batch: Sequence[tuple[RunId, Oid]], authors: Mapping[RunId, str]) -> Iterator[tuple[Any, ...]]:
         names = (f"{tree}:{name}" for _, tree in batch for name in (RUN, PARAMS, METRICS))
         blobs = self.git.read_many(names)
         for (run, tree), found in zip(batch, iter(lambda: list(islice(blobs, 3)), []), strict=True):
-            yield _row_of_blobs(run, tree, authors.get(run, ""), found)
+            yield _row_of_blobs(run, tree, authors.get(run, ""), found, self._keys)
 
     def _insert_rows(self, rows: Iterable[tuple[Any, ...]]) -> None:
-        self.connection.executemany(f"INSERT OR REPLACE INTO runs VALUES ({', '.join('?' * 14)})", rows)
+        rules = self._rules_now()
+        insert = f"INSERT OR REPLACE INTO runs VALUES ({', '.join('?' * 16)})"
+        if rules is None:
+            self.connection.executemany(insert, ((*row, None, None) for row in rows))
+        else:
+            ruled = [_ruled_row(row, rules) for row in rows]
+            self.connection.executemany(insert, ruled)
+            for keys, place in zip(self._keys, (12, 13), strict=True):  # of what the rules made of them, not of what they were
+                keys.clear()
+                keys.update(key for row in ruled for key in json.loads(row[place]))
+        for document, keys in self._keys._asdict().items():
+            noted = self._noted[document]
+            self.connection.executemany("INSERT OR IGNORE INTO keys VALUES (?, ?)", ((document, key) for key in keys - noted))
+            noted |= keys
+            keys.clear()
+
+    def _with_keys(self, row: tuple[Any, ...], new: list[tuple[str, str]]) -> tuple[Any, ...]:
+        """Return the row, and add the keys that were not seen yet."""
+        for document, text in (("params", row[12]), ("metrics", row[13])):
+            keys, noted = json.loads(text).keys(), self._noted[document]
+            new.extend((document, key) for key in keys - noted)
+            noted |= keys
+        return row
+
+    def _forget_keys(self) -> None:
+        for noted in self._noted.values():
+            noted.clear()
+
+    def _recollect_keys(self) -> None:
+        """Forget the keys that no run has any more: a purged one leaves not even its name."""
+        self.connection.execute("DELETE FROM keys")
+        for document in ("params", "metrics"):
+            self.connection.execute(
+                f"INSERT OR IGNORE INTO keys SELECT '{document}', e.key FROM runs, json_each(runs.{document}) AS e"
+            )
+        self._forget_keys()
 
     def _ask(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
         """Return the rows of a question; an index that turns out to be damaged is made anew and asked again."""
@@ -351,12 +555,80 @@ class Index:
 
     # -- questions ----------------------------------------------------------------------------------------------------
 
-    def runs(self, which: Filter, *, limit: int | None = None, offset: int = 0, reverse: bool = False) -> list[Run | BrokenRun]:
-        """Return the runs that a filter keeps, newest first; `reverse` turns the list that `limit` cut, as `git log` does."""
-        where, values = self._where(which)
-        sql = f"SELECT {_COLUMNS} FROM runs AS r WHERE {where} ORDER BY r.started DESC, r.id LIMIT ? OFFSET ?"
-        rows = self._ask(sql, (*values, -1 if limit is None else limit, offset))
+    def runs(
+        self,
+        which: Filter,
+        *,
+        limit: int | None = None,
+        offset: int = 0,
+        reverse: bool = False,
+        order: Sequence[Order] = (),
+    ) -> list[Run | BrokenRun]:
+        """Return the runs that a filter keeps.
+
+        Args:
+            which: the filter.
+            limit, offset: how many, and how many are passed over.
+            reverse: turn the list that `limit` cut, as `git log` does.
+            order: what they are sorted by; where that is the same, and without it, the newest come first.
+        """
+        rows = self._select(_COLUMNS, which, limit, offset, order)
         return [_run_of(row) for row in (reversed(rows) if reverse else rows)]
+
+    def ids(self, which: Filter, *, limit: int | None = None, offset: int = 0, order: Sequence[Order] = ()) -> list[RunId]:
+        """Return the ids of the runs that a filter keeps, in the order of `runs`."""
+        return [RunId(row[0]) for row in self._select("r.id", which, limit, offset, order)]
+
+    def rows(
+        self, which: Filter, *, limit: int | None = None, offset: int = 0, order: Sequence[Order] = ()
+    ) -> Iterator[tuple[str, str, str, str, str]]:
+        """Yield id, author, run.json and the flat documents of params and metrics, in the order of `runs`.
+
+        They are read some hundred at a time; a run that cannot be read, or is gone meanwhile, is left out.
+        """
+        ids = self.ids(which, limit=limit, offset=offset, order=order)
+        for start in range(0, len(ids), _BATCH):
+            batch = ids[start : start + _BATCH]
+            sql = f"SELECT {_TEXTS} FROM runs AS r WHERE r.broken IS NULL AND r.id IN (SELECT value FROM json_each(?))"
+            found = {row[0]: row for row in self._ask(sql, (json.dumps(batch),))}
+            yield from (found[name] for name in batch if name in found)
+
+    def replicate_rows(self, which: Filter) -> Iterator[tuple[Any, ...]]:
+        """Yield id, experiment, status, start and the flat documents of params and metrics, in no order.
+
+        Without one, a hundred thousand rows come in half the time.
+        """
+        where, values = self._where(which, sorted_by_key=True)
+        columns = "r.id, r.experiment, r.status, r.started, r.params, r.metrics"
+        yield from self.connection.execute(f"SELECT {columns} FROM runs AS r WHERE {where} AND r.broken IS NULL", values)
+
+    def _select(self, columns: str, which: Filter, limit: int | None, offset: int, order: Sequence[Order]) -> list[Any]:
+        for one in order:
+            self._teach(one.functions)
+        if not order:
+            where, values = self._where(which)
+            return self._rows(f"SELECT {columns} FROM runs AS r WHERE {where} ORDER BY {_NEWEST_FIRST}", values, limit, offset)
+        where, values = self._where(which, sorted_by_key=True)
+        first, *more = order
+        direction = "DESC" if first.descending else "ASC"
+        then = ", ".join([f"{first.sql} {direction}", *(_order_sql(one) for one in more), _NEWEST_FIRST])
+        found: list[Any] = []
+        # One question for each kind of value: an index of the key then gives its order, and the first is most often enough.
+        for kind in (f"{first.sql} < ''", f"{first.sql} >= ''", f"{first.sql} IS NULL"):
+            if limit is not None and len(found) >= limit:
+                break
+            condition = f"FROM runs AS r WHERE {kind} AND {where}"
+            rest = None if limit is None else limit - len(found)
+            rows = self._rows(f"SELECT {columns} {condition} ORDER BY {then}", values, rest, offset)
+            if rows or not offset:
+                offset = 0
+            else:
+                offset -= int(self._ask(f"SELECT count(*) {condition}", values)[0][0])
+            found += rows
+        return found
+
+    def _rows(self, sql: str, values: Sequence[Any], limit: int | None, offset: int) -> list[Any]:
+        return self._ask(f"{sql} LIMIT ? OFFSET ?", (*values, -1 if limit is None else limit, offset))
 
     def count(self, which: Filter) -> int:
         """Return how many runs a filter keeps."""
@@ -432,11 +704,41 @@ class Index:
         """
         expression = f"""json_extract({document}, '$."{flat_key(keys)}"')"""
         name = f"key_{document}_{flat_key(keys)}"
+        made = "SELECT count(*), count(CASE WHEN name = ? COLLATE NOCASE THEN 1 END) FROM sqlite_master WHERE name GLOB 'key_*'"
         try:
-            self.connection.execute(f'CREATE INDEX IF NOT EXISTS "{name}" ON runs ({expression})')
+            every, this = self.connection.execute(made, (name,)).fetchone()
+            if not this and every < _MOST_KEY_INDEXES:
+                self.connection.execute(f'CREATE INDEX IF NOT EXISTS "{name}" ON runs ({expression})')
         except sqlite3.OperationalError:
             pass  # read-only or busy: slower, and right all the same
         return expression
+
+    def has_key(self, document: str, keys: tuple[str, ...]) -> bool:
+        """Tell whether any run, deleted ones too, has a value at a path of its params or metrics."""
+        return bool(self._ask("SELECT 1 FROM keys WHERE document = ? AND key = ?", (document, flat_key(keys))))
+
+    def key_names(self, document: str) -> list[str]:
+        """Return the written paths of the params or metrics of all runs, sorted."""
+        rows = self._ask("SELECT key FROM keys WHERE document = ?", (document,))
+        return sorted(path_text(tuple(map(_key_of, key.split(".")))) for (key,) in rows)
+
+    def count_up_to(self, condition: str, most: int) -> int:
+        """Return how many runs that are shown meet a condition, without counting beyond `most`."""
+        sql = f"SELECT 1 FROM runs AS r WHERE {condition} AND +r.hidden = {_SHOWN} LIMIT ?"
+        return len(self._ask(sql, (most,)))
+
+    def date(self, text: str) -> float:
+        """Return the UTC seconds of a date in ISO 8601, or in words, which git reads.
+
+        Raises:
+            UsageError: it is no date.
+        """
+        try:
+            return iso_date(text)
+        except UsageError:
+            if not re.fullmatch(_DATE_WORDS, text.strip(), re.I):
+                raise  # git would read anything at all as the present time
+        return float(self.git.text("rev-parse", f"--since={text.strip()}").strip().removeprefix("--max-age="))
 
     # -- a place for parsed settings ----------------------------------------------------------------------------------
 
@@ -454,37 +756,72 @@ class Index:
 
     # -- SQL ----------------------------------------------------------------------------------------------------------
 
-    def _where(self, which: Filter) -> tuple[str, list[Any]]:
+    def _where(self, which: Filter, *, sorted_by_key: bool = False) -> tuple[str, list[Any]]:
+        # Without statistics SQLite would rather walk all runs that are shown than use a key's index; the plus forbids it.
+        free = "+" if sorted_by_key or which.ids is not None or (which.where and which.where.keyed) else ""
         if which.deleted:
-            conditions = [f"r.hidden = {_DELETED}"]
+            conditions = [f"{free}r.hidden = {_DELETED}"]
         elif which.groups:
-            conditions = [f"r.hidden IN ({_SHOWN}, {_GROUP})"]
+            conditions = [f"{free}r.hidden IN ({_SHOWN}, {_GROUP})"]
         else:
-            conditions = [f"r.hidden = {_SHOWN}"]
+            conditions = [f"{free}r.hidden = {_SHOWN}"]
         values: list[Any] = []
         for column, value in (
             ("experiment", which.experiment), ("status", which.status), ("commit_id", which.commit), ("parent", which.parent),
         ):  # fmt: skip
             if value is not None:
-                conditions.append(f"r.{column} = ?")
+                conditions.append(f"{free}r.{column} = ?")
                 values.append(value)
         for operator, time in ((">=", which.since), ("<=", which.until), (">", which.after)):
             if time is not None:
-                conditions.append(f"r.started {operator} ?")
+                conditions.append(f"{free}r.started {operator} ?")
                 values.append(_stamp(time))
+        if which.ids is not None:
+            conditions.append("r.id IN (SELECT value FROM json_each(?))")
+            values.append(json.dumps(which.ids))
+        if which.where is not None:
+            self._teach(which.where.functions)
+            conditions.append(f"({which.where.sql}) AND r.broken IS NULL")
+            values.extend(which.where.values)
+        self._add_searches(which, conditions, values)
         if which.changed:
-            conditions.append(f"r.broken IS NULL AND ({' OR '.join(map(self._changed, which.changed))})")
+            conditions.append(f"r.broken IS NULL AND {self._changed(which.changed)}")
         return " AND ".join(conditions), values
 
-    def _changed(self, path: str) -> str:
-        """Return SQL that holds for a run whose value of a param differs from the run before; the first run of all is none."""
-        key = f"""'$."{flat_key(path_keys(path))}"'"""
+    def _add_searches(self, which: Filter, conditions: list[str], values: list[Any]) -> None:
+        if which.author is not None or which.grep is not None:
+            self._teach(_SEARCHES)
+        if which.author is not None:
+            conditions.append("gitparams_holds(?, r.author)")
+            values.append(which.author.casefold())
+        if which.grep is not None:
+            conditions.append("gitparams_told(?, r.name, r.document)")
+            values.append(which.grep.casefold())
+
+    def changed_sql(self, path: str) -> str:
+        """Return SQL that holds where a param, one below it, or one that a glob means, differs from the run before."""
+        return self._changed((path,))
+
+    def _changed(self, paths: Sequence[str]) -> str:
+        """Return SQL that holds for a run whose params differ from the run before; the first run of all is none."""
+        names = self.key_names("params")
+        meant = dict.fromkeys(name for path in paths for name in paths_meant(path, names))
+        if not meant:
+            return "0"
+        differ = _joined_by_or([_differs(path_keys(name)) for name in meant])
         earlier = _BEFORE.format(run="p", experiment="r.experiment", started="r.started")
-        newest = f"FROM runs AS p WHERE {earlier} ORDER BY p.started DESC, p.id LIMIT 1"
-        return (
-            f"(SELECT json_extract(p.params, {key}) IS NOT json_extract(r.params, {key})"
-            f" OR json_type(p.params, {key}) IS NOT json_type(r.params, {key}) {newest})"
-        )
+        return f"(SELECT {differ} FROM runs AS p WHERE {earlier} ORDER BY p.started DESC, p.id LIMIT 1)"
+
+    def _teach(self, functions: Iterable[Function]) -> None:
+        """Let SQL call functions of ours; each once, as a running question would forbid to change it."""
+        connection, known = self._taught
+        if connection is not self.connection:
+            known = set()
+            self._taught = (self.connection, known)
+        for name, arguments, function in functions:
+            if name not in known:
+                self.connection.create_function(name, arguments, function, deterministic=True)
+                known.add(name)
 
     def _tip(self) -> Oid | None:
         row = self.connection.execute("SELECT value FROM meta WHERE key = 'tip'").fetchone()
@@ -500,16 +837,98 @@ class Index:
             yield
         except BaseException:
             self.connection.execute("ROLLBACK")
+            self._forget_keys()
             raise
         self.connection.execute("COMMIT")
 
 
+_LOADING = "loading"  # the entry up to which a whole ledger is being mirrored
+_RULES, _REMAKING = "rules", "remaking"  # what rows are read by; the last one that was remade, while some are not
+_EVERYTHING = (
+    "id, started, experiment, status, name, commit_id, parent, hidden, author, trees, broken, document, params, metrics"
+)
+_REMADE = "UPDATE runs SET document = ?, params = ?, metrics = ?, ruled = ?, raw = ? WHERE id = ?"
+_TEXTS = "r.id, r.author, r.document, r.params, r.metrics"
 _COLUMNS = "r.id, r.started, r.author, r.broken, r.document, r.params, r.metrics"
-_NEWEST = "ORDER BY r.started DESC, r.id LIMIT 1"
+_NEWEST_FIRST = "r.started DESC, r.id"
+_NEWEST = f"ORDER BY {_NEWEST_FIRST} LIMIT 1"
 _BEFORE = (
     "{run}.experiment = {experiment} AND {run}.status = 'completed' AND {run}.hidden = 0"
     " AND {run}.started < {started} AND {run}.broken IS NULL"
 )
+_DATE_WORDS = (
+    r"(?=.*[a-z])(?=.*(?:\d|day|ago|last|now|noon|midnight|tea|never|jan|feb|mar|apr|may|ju[nl]|aug|sep|oct|nov|dec))"
+    r"(?:\b(?:ago|last|now|today|yesterday|noon|midnight|tea|never|am|pm|at|and|a|an|one|two|three|four|five|six|seven|eight|nine"
+    r"|ten|(?:second|sec|minute|min|hour|day|week|month|year)s?|utc|gmt|z"
+    r"|(?:mon|tues?|wed(?:nes)?|thu(?:rs)?|fri|sat(?:ur)?|sun)(?:day)?"
+    r"|jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?"
+    r"|nov(?:ember)?|dec(?:ember)?)\b|\d+(?:st|nd|rd|th|am|pm)?|[-+:/.,\s])+"
+)
+
+
+def paths_meant(wanted: str, names: Iterable[str]) -> list[str]:
+    """Return the written paths that a path, a beginning of one or a glob means.
+
+    >>> paths_meant("optim", ["optim.lr", "optimizer"]), paths_meant("*.lr", ["optim.lr", "seed"])
+    (['optim.lr'], ['optim.lr'])
+    """
+    from fnmatch import fnmatchcase
+
+    below = (f"{wanted}.", f"{wanted}[")
+    return [name for name in names if name == wanted or name.startswith(below) or fnmatchcase(name, wanted)]
+
+
+def iso_date(text: str) -> float:
+    """Return the UTC seconds of a date in ISO 8601, local when it has no offset, at midnight when it has no time.
+
+    Raises:
+        UsageError: it is none.
+
+    >>> iso_date("2026-11-23T10:00:00+02:00")
+    1795420800.0
+    """
+    try:
+        return datetime.fromisoformat(text.strip()).timestamp()
+    except (ValueError, OverflowError, OSError):
+        raise UsageError(
+            f"{text!r} is no date.", hint='"2 days ago", "yesterday", "2026-11-23" or "2026-11-23T10:00"'
+        ) from None
+
+
+def _differs(keys: tuple[str, ...]) -> str:
+    key = f"""'$."{flat_key(keys)}"'"""
+    return (
+        f"json_extract(p.params, {key}) IS NOT json_extract(r.params, {key})"
+        f" OR json_type(p.params, {key}) IS NOT json_type(r.params, {key})"
+    )
+
+
+def _joined_by_or(parts: Sequence[str], width: int = 200) -> str:
+    """Return SQL of alternatives in groups: a tree of SQLite's may have 1000 levels, and a chain is one of its length."""
+    while len(parts) > 1:
+        parts = [f"({' OR '.join(parts[start : start + width])})" for start in range(0, len(parts), width)]
+    return f"({parts[0]})"
+
+
+def _order_sql(order: Order) -> str:
+    kind = f"CASE WHEN {order.sql} IS NULL THEN 2 WHEN {order.sql} >= '' THEN 1 ELSE 0 END"
+    return f"{kind}, {order.sql} {'DESC' if order.descending else 'ASC'}"
+
+
+def _holds(part: str, text: str | None) -> bool:
+    return text is not None and part in text.casefold()
+
+
+def _told(part: str, name: str | None, document: str | None) -> bool:
+    if _holds(part, name):
+        return True
+    if document is None or ('"note"' not in document and '"tags"' not in document):
+        return False
+    told = decode_document(document)
+    return any(_holds(part, str(text)) for text in (told.get("note") or "", *(told.get("tags") or ())))
+
+
+_SEARCHES: tuple[Function, ...] = (("gitparams_holds", 2, _holds), ("gitparams_told", 3, _told))
 
 
 # -- the file -------------------------------------------------------------------------------------------------------------
@@ -531,8 +950,8 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 def _prepare(connection: sqlite3.Connection) -> None:
     version = connection.execute("PRAGMA user_version").fetchone()[0]
-    tables = connection.execute("SELECT count(*) FROM sqlite_master WHERE name IN ('meta', 'entries', 'runs')").fetchone()[0]
-    if version == SCHEMA and tables == 3:
+    tables = connection.execute("SELECT count(*) FROM sqlite_master WHERE name IN ('meta', 'entries', 'runs', 'keys')")
+    if version == SCHEMA and tables.fetchone()[0] == 4:
         return
     if version == 0 and not connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
         indexes = "".join(f"CREATE INDEX IF NOT EXISTS {name} ON {columns};" for name, columns in _INDEXES.items())
@@ -573,22 +992,26 @@ def _is_busy(error: sqlite3.DatabaseError) -> bool:
 # -- rows -----------------------------------------------------------------------------------------------------------------
 
 
-def _row(run: Run, trees: Sequence[Oid], document: str) -> tuple[Any, ...]:
+def _row(run: Run, trees: Sequence[Oid], document: str, keys: _Keys) -> tuple[Any, ...]:
     hidden = _DELETED if run.deleted else _GROUP if run.group else _SHOWN
     return (
         run.id, _stamp(run.started), run.experiment, str(run.status), run.name, run.code.commit, run.parent, hidden,
-        run.author, " ".join(trees), None, document, flat_document(run.params), flat_document(_top_level(run.metrics)),
+        run.author, " ".join(trees), None, document,
+        flat_document(run.params, keys.params), flat_document(_top_level(run.metrics), keys.metrics),
     )  # fmt: skip
 
 
-def _row_of_blobs(run: RunId, tree: Oid, author: str, found: Sequence[tuple[str, str, bytes] | None]) -> tuple[Any, ...]:
+def _row_of_blobs(
+    run: RunId, tree: Oid, author: str, found: Sequence[tuple[str, str, bytes] | None], keys: _Keys
+) -> tuple[Any, ...]:
     """Return a row straight from an entry's blobs; what `_row` would make of the decoded run, in half the time."""
     try:
         document, params, metrics = (_decoded(name, blob) for name, blob in zip((RUN, PARAMS, METRICS), found, strict=True))
         check_document(document)
         if document["id"] != run:
             raise FormatError(f"run.json tells of {document['id']}, and the message of {run}.")
-        text, flat = found[0][2].decode("utf-8"), (flat_document(params), flat_document(_top_level(metrics)))  # type: ignore[index]
+        text = found[0][2].decode("utf-8")  # type: ignore[index]
+        flat = flat_document(params, keys.params), flat_document(_top_level(metrics), keys.metrics)
     except (FormatError, ValueError, TypeError, RecursionError) as error:
         return _broken_row(run, [tree], author, str(error))
     get = document.get
@@ -603,6 +1026,46 @@ def _broken_row(run: RunId, trees: Sequence[Oid], author: str, reason: str) -> t
     started = re.search(r"> (-?\d+) ", author)
     stamp = float(started[1]) if started else 0.0
     return (run, stamp, None, "broken", None, None, None, _SHOWN, author_of(author), " ".join(trees), reason, None, "{}", "{}")
+
+
+def _kept_rules(text: str) -> Rules | None:
+    if not text:
+        return None
+    from gitparams.reading import Rules
+
+    return Rules.kept(text)
+
+
+def _ruled_row(row: tuple[Any, ...], rules: Rules | None) -> tuple[Any, ...]:
+    """Return a row as the rules read it, with what they did, and with its texts as they were recorded where they differ."""
+    if rules is None or row[10] is not None:
+        return (*row, None, None)
+    texts = row[11:14]
+    numbers = {_key_of(key): value for key, value in decode_flat(texts[2]).items()}
+    found = rules.applied_to(_unflat(decode_flat(texts[1])), numbers, _moment(row[1]))
+    if not found.notes:
+        return (*row, None, None)
+    ruled = (_moved_document(texts[0], found), flat_document(found.params), flat_document(found.metrics))
+    return (*row[:11], *ruled, json.dumps([found.notes, dict(found.moved)]), json.dumps(texts) if ruled != texts else None)
+
+
+def _row_as_recorded(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    *recorded, _, raw = row
+    return (*recorded[:11], *json.loads(raw)) if raw is not None else tuple(recorded)
+
+
+def _moved_document(text: str, applied: Applied) -> str:
+    """Return a run.json that speaks of params by the names that they have now."""
+    if not applied.moved:
+        return text
+    document = decode_document(text)
+    for name in ("seeds", "drift"):
+        if document.get(name):
+            document[name] = {applied.path_now(path): value for path, value in document[name].items()}
+    for name in ("redacted", "disputed", "unread"):
+        if document.get(name):
+            document[name] = [applied.path_now(str(path)) for path in document[name]]
+    return encode_document(document)
 
 
 def _run_of(row: Sequence[Any]) -> Run | BrokenRun:
@@ -648,6 +1111,11 @@ def _newest_of(entries: list[_Entry]) -> dict[RunId, list[Oid]]:
     return {run: sorted(set(trees)) for run, trees in newest.items()}
 
 
+def _authors(entries: Sequence[_Entry]) -> dict[RunId, str]:
+    """Return the author line of the entry that began each run."""
+    return {entry.run: entry.author for entry in entries} | {entry.run: entry.author for entry in entries if not entry.prev}
+
+
 def _batches(items: Sequence[tuple[RunId, Oid]]) -> Iterator[Sequence[tuple[RunId, Oid]]]:
     for start in range(0, len(items), _BATCH):
         yield items[start : start + _BATCH]
@@ -679,17 +1147,19 @@ def flat_key(keys: Sequence[str]) -> str:
     return ".".join(key if _SAFE.fullmatch(key) else _escaped(key) for key in keys)
 
 
-def flat_document(mapping: Mapping[str, Any]) -> str:
+def flat_document(mapping: Mapping[str, Any], keys: set[str] | None = None) -> str:
     """Return a nested mapping as one flat JSON mapping whose values carry their type.
 
     A finite number is itself and an infinity ``9e999``; text is prefixed with ``s``, a list is its JSON after ``l``; true,
-    false, null, NaN and the empty mapping are ``b1``, ``b0``, ``n``, ``x`` and ``m``.
+    false, null, NaN and the empty mapping are ``b1``, ``b0``, ``n``, ``x`` and ``m``. The flat keys are added to `keys`.
 
     >>> flat_document({"optim": {"lr": 0.1, "name": "sgd"}, "amp": True})
     '{"optim.lr":0.1,"optim.name":"ssgd","amp":"b1"}'
     """
     flat: dict[str, Any] = {}
     _fill(mapping, "", flat)
+    if keys is not None and not keys.issuperset(flat):
+        keys.update(flat)
     try:
         return _ENCODER.encode(flat)
     except ValueError:

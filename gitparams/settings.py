@@ -6,12 +6,15 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from gitparams.directions import Direction
 from gitparams.errors import ParamsFileError
 from gitparams.index import Index
 from gitparams.values import Value
+
+if TYPE_CHECKING:
+    from gitparams.reading import Rules
 
 FILE = "gitparams.yaml"
 _KEYS = (
@@ -72,6 +75,8 @@ class Settings:
         redact: names of keys that are secret too; with a ``!`` before it, one that is not.
         seeds: names of keys that are seeds too.
         check: rule of `gitparams check` → ``off``, ``warn`` or ``error``.
+        rules: how old runs are read under the names and in the units of today; None where no rule is written.
+        ignore: globs of keys that are never a difference, those of the rules too.
     """
 
     experiment: str | None = None
@@ -87,6 +92,8 @@ class Settings:
     redact: tuple[str, ...] = ()
     seeds: tuple[str, ...] = ()
     check: Mapping[str, str] = field(default_factory=dict)
+    rules: Rules | None = None
+    ignore: tuple[str, ...] = ()
 
 
 def read_settings(top: Path | None, memory: Index | None = None) -> Settings:
@@ -146,6 +153,7 @@ def _kept(text: str | None, digest: str) -> dict[str, Any] | None:
 
 def _settings(document: Mapping[str, Any]) -> Settings:
     params, metrics = document.get("params"), document.get("metrics")
+    rules = _rules(document.get("rules"))
     return Settings(
         experiment=_word(document.get("experiment"), "experiment"),
         params_files=() if isinstance(params, Mapping) else _files(params, "params"),
@@ -163,7 +171,17 @@ def _settings(document: Mapping[str, Any]) -> Settings:
         redact=_names(document.get("redact"), "redact"),
         seeds=_names(document.get("seeds"), "seeds"),
         check=_levels(document.get("check")),
+        rules=rules,
+        ignore=tuple(dict.fromkeys((*_names(document.get("ignore"), "ignore"), *(rules.ignored if rules else ())))),
     )
+
+
+def _rules(value: Any) -> Rules | None:
+    if value is None:
+        return None
+    from gitparams.reading import Rules
+
+    return Rules.of(value)
 
 
 def _capture(value: Any) -> Capture:

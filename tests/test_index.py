@@ -12,9 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from world import git, read_only, unprivileged
 
-from gitparams.index import Filter, decode_flat, flat_document, flat_key
-from gitparams.ledger import REF
+from gitparams.errors import UsageError
+from gitparams.git import Git
+from gitparams.index import Filter, Index, Order, decode_flat, flat_document, flat_key
+from gitparams.ledger import REF, Ledger
 from gitparams.params import flatten, layer
+from gitparams.query import Query
 from gitparams.repository import Repository
 from gitparams.values import same
 from gitparams.writing import Beginning
@@ -220,3 +223,170 @@ def test_sql_finds_any_key_by_its_literal_path(path, number):
 
 def test_json_true_one_and_text_are_told_apart(repo):
     assert json.loads(flat_document({"a": True, "b": 1, "c": "1", "d": None})) == {"a": "b1", "b": 1, "c": "s1", "d": "n"}
+
+
+# -- what a list is narrowed down and sorted by -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def mirror(repo):
+    """Open the index by itself; what is recorded afterwards is seen after `catch_up`."""
+    with Git.find(repo) as asked:
+        ledger = Ledger(asked)
+        index = Index.open(asked, ledger)
+        yield index
+        index.close()
+
+
+def chosen(mirror, which, **how):
+    mirror.catch_up(mirror.ledger.tip())
+    found = mirror.runs(which, **how)
+    assert how or mirror.count(which) == len(found)
+    assert mirror.ids(which, **how) == [run.id for run in found] == [row[0] for row in mirror.rows(which, **how)]
+    return [run.name for run in found]
+
+
+@pytest.mark.parametrize(
+    ("which", "names"),
+    [
+        (Filter(author="ada"), ["c", "b", "a"]),
+        (Filter(author="EXAMPLE.com"), ["c", "b", "a"]),
+        (Filter(author="grace"), []),
+        (Filter(grep="BEST"), ["b", "a"]),
+        (Filter(grep="straße"), ["c"]),
+        (Filter(grep="STRASSE"), ["c"]),
+        (Filter(grep='","'), []),
+        (Filter(grep="a"), ["c", "a"]),
+        (Filter(ids=()), []),
+        (Filter(where=Query("r.name > ?", ("a",)), grep="best"), ["b"]),
+    ],
+)
+def test_authors_names_notes_and_tags_are_searched_in_any_case(mirror, which, names):
+    record({"lr": 1}, name="a", note="the Best of all")
+    record({"lr": 2}, name="b", tags=("best", "not"))
+    record({"lr": 3}, name="c", note="Straße")
+    assert chosen(mirror, which) == names
+
+
+def test_ids_choose_runs_whatever_their_order(mirror):
+    runs = [record({"lr": number}, name=f"r{number}") for number in range(3)]
+    assert chosen(mirror, Filter(ids=(runs[0].id, runs[2].id, "zzzzzzzzzzzzzzzz"))) == ["r2", "r0"]
+
+
+@pytest.mark.parametrize(
+    ("paths", "names"),
+    [
+        (("optim.lr",), ["b"]),
+        (("optim",), ["c", "b"]),
+        (("optim.*",), ["c", "b"]),
+        (("*.lr", "seed"), ["d", "b"]),
+        (('["a.b"]',), ["d"]),
+        (("nothing",), []),
+        (("no*",), []),
+    ],
+)
+def test_a_change_is_asked_for_by_path_by_beginning_or_by_glob(mirror, paths, names):
+    record({"optim": {"lr": 1}, "seed": 1, "a.b": 1}, name="a")
+    record({"optim": {"lr": 2}, "seed": 1, "a.b": 1}, name="b")
+    record({"optim": {"lr": 2, "eps": 1}, "seed": 1, "a.b": 1}, name="c")
+    record({"optim": {"lr": 2, "eps": 1}, "seed": 2, "a.b": 2}, name="d")
+    assert chosen(mirror, Filter(changed=paths)) == names
+
+
+def test_a_change_among_a_thousand_params_is_found(mirror):
+    record({f"k{number}": 1 for number in range(1500)}, name="a")
+    record({f"k{number}": int(number != 1400) for number in range(1500)}, name="b")
+    assert chosen(mirror, Filter(changed=("*",))) == ["b"]
+
+
+def test_order_and_offset_page_through_a_list(mirror):
+    for name, value in {"a": 2, "b": None, "c": 1, "d": "x"}.items():
+        record({"lr": value}, name=name)
+    mirror.catch_up(mirror.ledger.tip())
+    order = (Order(mirror.key_sql("params", ("lr",)), descending=True),)
+    assert chosen(mirror, Filter(), order=order) == ["a", "c", "d", "b"]
+    assert chosen(mirror, Filter(), order=order, limit=2, offset=1) == ["c", "d"]
+    assert chosen(mirror, Filter(), limit=2, offset=1) == ["c", "b"]
+    assert [run.name for run in mirror.runs(Filter(), order=order, limit=2, reverse=True)] == ["c", "a"]
+
+
+def test_a_run_that_cannot_be_read_meets_no_expression_and_is_sorted_last(mirror):
+    run = record({"lr": 1}, name="good")
+    record({"lr": 2}, name="bad")
+    mirror.catch_up(mirror.ledger.tip())
+    mirror.connection.execute(
+        "UPDATE runs SET broken = 'torn', document = NULL, params = '{}', metrics = '{}' WHERE name = 'bad'"
+    )
+    assert mirror.ids(Filter(where=Query("1"))) == [run.id]
+    by = (Order(mirror.key_sql("params", ("lr",)), descending=True),)
+    assert mirror.ids(Filter(), order=by)[0] == run.id and len(mirror.ids(Filter(), order=by)) == 2
+
+
+ODD_KEYS = {"a.b": {'"': 1, "{,": 2}, "é": '{"x":1,"y":', "": {"": 3}, "empty": {}, "s": ',"z":'}
+
+
+def test_the_names_of_all_keys_are_known(mirror):
+    record(ODD_KEYS, {"val/acc": 1, "test.acc": 2})
+    record({"lr": 1})
+    mirror.catch_up(mirror.ledger.tip())
+    assert mirror.key_names("params") == sorted([*flatten(ODD_KEYS), "lr"])
+    assert mirror.key_names("metrics") == ['["test.acc"]', "val/acc"]
+    assert mirror.has_key("params", ("a.b", '"')) and mirror.has_key("metrics", ("test.acc",))
+    assert not mirror.has_key("params", ("a",)) and not mirror.has_key("metrics", ("lr",))
+    mirror.rebuild(mirror.ledger.tip())
+    assert mirror.key_names("params") == sorted([*flatten(ODD_KEYS), "lr"])
+
+
+def test_a_purged_run_leaves_not_even_the_names_of_its_keys(mirror):
+    record({"lr": 1})
+    record({"secret": 2}, {"loss": 1})
+    mirror.catch_up(mirror.ledger.tip())
+    purge = git("commit-tree", f"{REF}~1^{{tree}}", "-p", f"{REF}~1", "-m", "purge\n\nRun-Event: purge")
+    git("update-ref", REF, purge)
+    mirror.catch_up(mirror.ledger.tip())
+    assert (mirror.key_names("params"), mirror.key_names("metrics")) == (["lr"], [])
+
+
+def test_many_keys_get_no_more_than_a_hundred_indexes(mirror):
+    record({f"k{number}": number for number in range(150)})
+    mirror.catch_up(mirror.ledger.tip())
+    asked = [
+        mirror.count(Filter(where=Query(f"{mirror.key_sql('params', (f'k{number}',))} = {number}"))) for number in range(150)
+    ]
+    made = mirror.connection.execute("SELECT count(*) FROM sqlite_master WHERE name GLOB 'key_*'").fetchone()
+    assert (asked, made) == ([1] * 150, (100,))
+
+
+@pytest.mark.parametrize(
+    "text", ["2026-11-23T10:00:00+02:00", "2026-11-23", "2 days ago", "yesterday", "last monday at noon", "Nov 3 2025"]
+)
+def test_dates_are_read_as_iso_or_in_the_words_of_git(mirror, text):
+    assert 1.7e9 < mirror.date(text) < 2**32
+
+
+@pytest.mark.parametrize("text", ["", "garbage", "2026-13-45", "--all", "and", "2 lightyears ago", "ten", "12"])
+def test_what_is_no_date_is_a_sentence(mirror, text):
+    with pytest.raises(UsageError, match=r"is no date\."):
+        mirror.date(text)
+
+
+def test_a_first_reading_that_was_interrupted_goes_on_where_it_was(repo, monkeypatch):
+    monkeypatch.setattr("gitparams.index._BATCH", 2)
+    for rate in range(5):
+        record({"lr": rate})
+    for file in index_file(repo).parent.glob("index.db*"):
+        file.unlink()
+    seen = []
+
+    def interrupt(done, every):
+        seen.append((done, every))
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Repository.find(progress=interrupt)
+    record({"lr": 5})
+    with Repository.find(progress=lambda done, every: seen.append((done, every))) as repository:
+        assert [run.params["lr"] for run in repository.index.runs(Filter())] == [5, 4, 3, 2, 1, 0]
+    assert seen[0] == (2, 5)
+    assert (2, 5) not in seen[1:]
