@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from gitparams.closing import Closing
 from gitparams.entry import details_files, read_details
 from gitparams.errors import GitParamsError, LedgerError, RunNotFound, UsageError
 from gitparams.git import Git, TreeEntry
-from gitparams.index import BrokenRun, Filter, Index, Listed, Progress
+from gitparams.index import BrokenRun, Filter, Index, Listed, Order, Progress
 from gitparams.ledger import Ledger
 from gitparams.model import (
     Details,
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from gitparams.capture.reports import Told
     from gitparams.changes import CodeChange, RunDiff
     from gitparams.journal import Ending, Journal
+    from gitparams.query import Query
+    from gitparams.replicates import Aggregate, Group, Replicate
     from gitparams.selector import Selector
 
 ALL = Filter()
@@ -82,7 +85,26 @@ class Repository:
             if missing := self.ledger.guard():
                 self.notes.append(f"The ledger had lost entries that were here ({missing[:10]}); they were joined again.")
         self.index.catch_up(self.ledger.tip())
+        self._follow_rules()
         self.closing.recover()
+
+    def _follow_rules(self) -> None:
+        """Read old runs by the rules of gitparams.yaml; when that file cannot be read, as before."""
+        try:
+            rules = self.settings.rules
+        except GitParamsError:
+            return
+        self.index.follow(rules, self._time_of)
+
+    def _time_of(self, word: str) -> datetime | None:
+        """Return when a code revision was committed, or a run began."""
+        seconds = self.git.text("log", "-1", "--format=%ct", "--end-of-options", word, "--", check=False)
+        if seconds.isdigit():
+            return datetime.fromtimestamp(int(seconds), UTC)
+        try:
+            return self.run(word).started
+        except GitParamsError:
+            return None
 
     def close(self) -> None:
         """End the processes and files it keeps open."""
@@ -125,15 +147,87 @@ class Repository:
         """Return the run that a word names. Raises `RunNotFound`, `AmbiguousRun`, `FormatError`."""
         return self._selector().run(word)
 
-    def runs(self, which: Filter = ALL, *, limit: int | None = None, reverse: bool = False) -> list[Run | BrokenRun]:
-        """Return the runs that a filter keeps, newest first."""
-        return self.index.runs(which, limit=limit, reverse=reverse)
+    def query(self, text: str) -> Query:
+        """Return an expression that chooses runs, compiled. Raises `QueryError`."""
+        from gitparams.query import compile_query
 
-    def listed(self, which: Filter = ALL, *, limit: int | None = None, reverse: bool = False) -> list[Listed]:
-        """Return the runs that a filter keeps, each with the run before it."""
-        found = self.index.runs(which, limit=limit, reverse=reverse)
+        return compile_query(text, self.index)
+
+    def order(self, words: Sequence[str]) -> tuple[Order, ...]:
+        """Return what ``--sort`` words mean: keys and fields, the greatest first after a ``-``. Raises `QueryError`."""
+        if not words:
+            return ()
+        from gitparams.query import compile_order
+
+        return compile_order(words, self.index)
+
+    def runs(
+        self,
+        which: Filter = ALL,
+        *,
+        limit: int | None = None,
+        offset: int = 0,
+        reverse: bool = False,
+        order: Sequence[Order] = (),
+    ) -> list[Run | BrokenRun]:
+        """Return the runs that a filter keeps, newest first or in an order. Arguments are those of `Index.runs`."""
+        return self.index.runs(which, limit=limit, offset=offset, reverse=reverse, order=order)
+
+    def listed(
+        self,
+        which: Filter = ALL,
+        *,
+        limit: int | None = None,
+        reverse: bool = False,
+        order: Sequence[Order] = (),
+        against: Run | None = None,
+    ) -> list[Listed]:
+        """Return the runs that a filter keeps, each with the run before it, or with the one they are all compared with."""
+        found = self.index.runs(which, limit=limit, reverse=reverse, order=order)
+        if against is not None:
+            return [Listed(run, against if run.id != against.id else None) for run in found]
         known = {run.id: run for run in found if isinstance(run, Run)}
         return [Listed(run, self.index.before(run, known) if isinstance(run, Run) else None) for run in found]
+
+    def replicates(self, which: Filter = ALL) -> list[Group[Replicate]]:
+        """Return the runs that a filter keeps in groups whose params are equal but for seeds and what the settings ignore."""
+        from gitparams.replicates import Row, grouped_rows
+
+        rows = self.index.replicate_rows(which)
+        return grouped_rows((Row(*row) for row in rows), ignore=self.settings.ignore, seeds=self.settings.seeds)
+
+    def ancestors(self, runs: Iterable[Run | BrokenRun]) -> list[Run]:
+        """Return the runs that some runs came of, and what those came of, as far as they are known."""
+        found: dict[str, Run] = {}
+        waiting = [run.parent for run in runs if isinstance(run, Run) and run.parent]
+        while waiting:
+            parent = waiting.pop()
+            run = None if parent in found else self.index.run(parent)
+            if isinstance(run, Run):
+                found[parent] = run
+                waiting += [run.parent] if run.parent else []
+        return list(found.values())
+
+    def replicates_of(self, run: Run) -> Group[Replicate]:
+        """Return the group that a run belongs to: the runs of its experiment with the same params but for the seed.
+
+        Raises:
+            RunNotFound: it is in none, since it is hidden or a group itself.
+        """
+        groups = self.replicates(Filter(experiment=run.experiment))
+        found = next((group for group in groups if any(one.id == run.id for one in group.runs)), None)
+        if found is None:
+            raise RunNotFound(
+                f"Run {run.short_id} has no replicates: it is hidden, or no run of its own.", hint="gitparams log"
+            )
+        return found
+
+    def aggregated(self, by: Sequence[str], agg: Sequence[str], which: Filter = ALL) -> list[Aggregate]:
+        """Return the runs that a filter keeps summed up by keys. Raises `UsageError`."""
+        from gitparams.replicates import aggregated
+
+        runs = (run for run in self.index.runs(which) if isinstance(run, Run))
+        return aggregated(runs, by, agg, directions=self.settings.directions)
 
     def count(self, which: Filter = ALL) -> int:
         """Return how many runs a filter keeps."""
@@ -143,8 +237,21 @@ class Repository:
         """Return the newest earlier completed run of the same experiment."""
         return self.index.before(run)
 
+    def ruled(self, run: Run) -> tuple[str, ...]:
+        """Return what the rules for old runs did to a run, a sentence each."""
+        return self.index.ruled(run.id).notes
+
     def details(self, run: Run) -> Details:
-        """Return what the run's entry holds beside the run. A run that is no entry (``worktree``) has its origins only."""
+        """Return what the run's entry holds beside the run, its origins under the names that the rules give them.
+
+        A run that is no entry (``worktree``) has its origins only.
+        """
+        details, moved = self._details(run), self.index.ruled(run.id).moved
+        if not moved:
+            return details
+        return replace(details, origins={moved.get(path, path): origin for path, origin in details.origins.items()})
+
+    def _details(self, run: Run) -> Details:
         trees = self.index.trees_of(run.id)
         if not trees:
             layer = self._declared(None) if run.id == "worktree" else None
@@ -220,7 +327,11 @@ class Repository:
         if layer is None:
             return None
         identity = RunId("worktree" if commit is None else word)
-        return Run(identity, Status.OPEN, now(), params=nested(layer.values), experiment=self.settings.experiment or "default")
+        started = now() if commit is None else self._time_of(commit) or now()
+        params = dict(layer.values)
+        if self.settings.rules is not None:
+            params = dict(self.settings.rules.bound(self._time_of).applied_to(params, {}, started).params)
+        return Run(identity, Status.OPEN, started, params=nested(params), experiment=self.settings.experiment or "default")
 
     def _declared(self, commit: Oid | None, word: str = "worktree") -> Layer | None:
         settings = self.settings
@@ -418,7 +529,7 @@ class Repository:
         files: dict[str, bytes] = {}
 
         def how(old: Run) -> Run:
-            origins = self.details(old).origins
+            origins = self._details(old).origins  # as they were recorded: what is written is never ruled
             both = stack([Layer(dict(old.params), _known_origins(old, origins)), clean])
             files.update(details_files(Details(origins=both.origins)))
             redacted = tuple(sorted({*old.redacted, *hidden}))

@@ -50,6 +50,7 @@ def show(
                     directions=directions,
                     now=now(),
                     sections=sections,
+                    ruled=found.ruled(run),
                     children=found.listed(Filter(parent=run.id), reverse=True) if run.group else (),
                 )
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from gitparams.index import BrokenRun, Listed
@@ -73,7 +74,17 @@ def dumps(document: Any) -> str:
       "loss": "Infinity"
     }
     """
-    text = json.dumps(printable(document), indent=2, ensure_ascii=False, allow_nan=False)
+    return _harmless(json.dumps(printable(document), indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def json_lines(rows: Iterable[Listed]) -> Iterator[str]:
+    """Yield the document of each run of a list as one line of strict JSON, without the end of the line."""
+    for row in rows:
+        yield _harmless(json.dumps(printable(listed_document(row)), ensure_ascii=False, allow_nan=False))
+
+
+def _harmless(text: str) -> str:
+    """Return JSON in which what a terminal would obey is escaped."""
     if text.replace("\n", "").isprintable():
         return text
     return "".join(letter if letter == "\n" or letter.isprintable() else json.dumps(letter)[1:-1] for letter in text)

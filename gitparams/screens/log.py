@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -36,13 +36,24 @@ def render(
     directions: Mapping[str, Direction],
     now: datetime,
     filtered: bool = False,
+    against: Run | None = None,
 ) -> str:
-    """Return the table of runs with a line below that sums it up; `total` is how many runs there are to list."""
+    """Return the table of runs, and below it what sums it up.
+
+    Args:
+        rows: the runs that are shown.
+        total: how many there are to list.
+        terminal: where the table goes.
+        directions: which way of a metric is better, as declared.
+        now: what ages count from.
+        filtered: whether there may be runs that the list leaves out.
+        against: the run that all are compared with, instead of each with the one before it.
+    """
     if not rows:
         return no_runs(terminal, filtered=filtered)
-    columns, has_best = _columns(rows, terminal, directions, now)
+    columns, starred = _columns(rows, terminal, directions, now, against)
     header, *lines = table_lines(columns)
-    return "\n".join([terminal.dim(header), *lines, "", _footer(rows, total, has_best, terminal)])
+    return "\n".join([terminal.dim(header), *lines, "", *_footer(rows, total, starred, directions, terminal)])
 
 
 def render_oneline(
@@ -121,35 +132,89 @@ def best_places(values: Sequence[Any], way: Direction | None) -> set[int]:
     return {place for place, value in enumerate(values) if value is not MISSING and value == best}
 
 
+def shown_id(run: Run | BrokenRun) -> str:
+    """Return the letters of a run's id that a list shows."""
+    return safe(run.id[:SHOWN_ID_LETTERS])
+
+
+def count_text(shown: int, total: int) -> str:
+    """Return how many runs a list shows.
+
+    >>> count_text(5, 148), count_text(1, 1)
+    ('5 of 148 runs', '1 run')
+    """
+    return f"{shown} of {total} runs" if total > shown else f"{shown} {'run' if shown == 1 else 'runs'}"
+
+
+def best_text(starred: Sequence[str]) -> str:
+    """Return what explains the star of a best value; empty when no metric has one."""
+    return "* best" if starred else ""
+
+
+def doubt_text(rows: Sequence[Listed]) -> str:
+    """Return what explains the mark of a run about which two sources disagree; empty when there is none."""
+    return f"{_MARK} sources disagree (gitparams check)" if any(is_doubtful(row.run) for row in rows) else ""
+
+
+def guess_text(starred: Sequence[str], directions: Mapping[str, Direction], terminal: Terminal) -> str:
+    """Return what says for which of the starred metrics the better way is a guess, and how to settle it; empty if for none.
+
+    >>> guess_text(["acc", "loss"], {"loss": Direction.MIN}, Terminal())
+    'acc ↑ by its name; metrics: in gitparams.yaml decides'
+    """
+    guessed = [metric_header(name, directions, terminal) for name in starred if name not in directions]
+    if not guessed:
+        return ""
+    said = f"{', '.join(guessed)} by {'their names' if len(guessed) > 1 else 'its name'}"
+    forms = (f"{said}; metrics: in gitparams.yaml decides", said, "best guessed by name")
+    return next((form for form in forms if cell_width(form) <= max(terminal.width, NARROWEST)), "")
+
+
+def fitting_line(texts: Iterable[str], terminal: Terminal) -> str:
+    """Return a line of as many of the texts as it holds, without the empty ones."""
+    line = ""
+    for text in filter(None, texts):
+        longer = f"{line}{terminal.dot}{text}" if line else text
+        line = longer if cell_width(longer) <= max(terminal.width, NARROWEST) else line
+    return line
+
+
 # -- the table ------------------------------------------------------------------------------------------------------------
 
 
-def _columns(
-    rows: Sequence[Listed], terminal: Terminal, directions: Mapping[str, Direction], now: datetime
-) -> tuple[list[Column], bool]:
-    """Return the columns that fit, and whether a best value is marked in one."""
-    runs = [row.run for row in rows]
-    columns = [Column(["run", *(_id(run) for run in runs)], gap=0)]
+def first_columns(runs: Sequence[Run | BrokenRun], terminal: Terminal, now: datetime) -> list[Column]:
+    """Return the columns that every table of runs begins with: ids, marks of doubt, and ages where there is room."""
+    columns = [Column(["run", *map(shown_id, runs)], gap=0)]
     if any(map(is_doubtful, runs)):
         columns.append(
             Column(["", *(_MARK if is_doubtful(run) else "" for run in runs)], _styles([terminal.yellow] * len(runs)), gap=0)
         )
-    width = max(terminal.width, NARROWEST)
-    if width >= _WITH_AGE:
+    if max(terminal.width, NARROWEST) >= _WITH_AGE:
         columns.append(_age_column(runs, terminal, now))
+    return columns
+
+
+def _columns(
+    rows: Sequence[Listed], terminal: Terminal, directions: Mapping[str, Direction], now: datetime, against: Run | None
+) -> tuple[list[Column], list[str]]:
+    """Return the columns that fit, and the metrics whose best value is marked in one."""
+    runs = [row.run for row in rows]
+    columns = first_columns(runs, terminal, now)
+    width = max(terminal.width, NARROWEST)
     if width >= _WITH_STATUS and any(map(status_text, runs)):
         columns.append(_status_column(runs, terminal))
-    changes = _changes(rows, terminal)
-    wanted = max(len("changed"), *(cell_width(change.whole) for change in changes))
+    changes = changes_of(rows, terminal)
+    heading = changed_heading(against)
+    wanted = max(len(heading), *(cell_width(change.whole) for change in changes))
     room = width - sum(column.space for column in columns) - 2
-    metrics = _metric_columns(runs, directions, terminal, room - min(wanted, _CHANGED)) if width >= _WITH_METRICS else []
-    room -= sum(column.space for column, _ in metrics)
+    metrics = _metric_columns(runs, directions, terminal, room - min(wanted, _CHANGED)) if width >= _WITH_METRICS else {}
+    room -= sum(column.space for column, _ in metrics.values())
     names = _name_column(runs, terminal)
     if names is not None and room - names.space >= min(wanted, _CHANGED_BESIDE_NAME):
         columns.append(names)
         room -= names.space
-    columns.append(_changed_column(changes, min(room, wanted), terminal))
-    return [*columns, *(column for column, _ in metrics)], any(starred for _, starred in metrics)
+    columns.append(_changed_column(heading, changes, min(room, wanted), terminal))
+    return [*columns, *(column for column, _ in metrics.values())], [name for name, (_, best) in metrics.items() if best]
 
 
 def _age_column(runs: Sequence[Run | BrokenRun], terminal: Terminal, now: datetime) -> Column:
@@ -168,20 +233,20 @@ def _name_column(runs: Sequence[Run | BrokenRun], terminal: Terminal) -> Column 
 
 def _metric_columns(
     runs: Sequence[Run | BrokenRun], directions: Mapping[str, Direction], terminal: Terminal, room: int
-) -> list[tuple[Column, bool]]:
+) -> dict[str, tuple[Column, bool]]:
     most = 4 + max(0, terminal.width - 80) // 20
     chosen: dict[str, tuple[Column, bool]] = {}
-    for name in _ranked_metrics(runs, directions):
-        column, starred = _metric_column(name, runs, directions, terminal)
+    for name in ranked_metrics(runs, directions):
         if len(chosen) == most:
             break
+        column, starred = metric_column(name, runs, directions, terminal)
         if column.space <= room:
             chosen[name] = column, starred
             room -= column.space
-    return [chosen[name] for name in sorted(chosen, key=lambda name: (direction(name, directions) is None, name))]
+    return {name: chosen[name] for name in sorted(chosen, key=lambda name: (direction(name, directions) is None, name))}
 
 
-def _ranked_metrics(runs: Sequence[Run | BrokenRun], directions: Mapping[str, Direction]) -> list[str]:
+def ranked_metrics(runs: Sequence[Run | BrokenRun], directions: Mapping[str, Direction]) -> list[str]:
     """Return the names of metrics: those that are common and have a better way first."""
     counts: dict[str, int] = {}
     for run in runs:
@@ -191,12 +256,16 @@ def _ranked_metrics(runs: Sequence[Run | BrokenRun], directions: Mapping[str, Di
     return sorted(counts, key=lambda name: (counts[name] < common, direction(name, directions) is None, -counts[name], name))
 
 
-def _metric_column(
-    name: str, runs: Sequence[Run | BrokenRun], directions: Mapping[str, Direction], terminal: Terminal
+def metric_column(
+    name: str,
+    runs: Sequence[Run | BrokenRun],
+    directions: Mapping[str, Direction],
+    terminal: Terminal,
+    longest: int = _LONGEST_HEADER,
 ) -> tuple[Column, bool]:
-    values = [run.metrics.get(name, MISSING) if isinstance(run, Run) else MISSING for run in runs]
-    settled = [value if _completed(run) else MISSING for value, run in zip(values, runs, strict=True)]
-    best = best_places(settled, direction(name, directions))
+    """Return the column of a metric, and whether the best of its values is marked."""
+    values = metric_values(name, runs)
+    best = best_of(name, runs, directions)
     texts = column_texts(values, terminal.missing)
     if best:
         texts = [_starred(text) if place in best else f"{text} " for place, text in enumerate(texts)]
@@ -204,7 +273,18 @@ def _metric_column(
         best_style(terminal) if place in best else terminal.dim if value is MISSING else str
         for place, value in enumerate(values)
     ]
-    return Column([metric_header(name, directions, terminal), *texts], _styles(styles), right=True, gap=3), bool(best)
+    return Column([metric_header(name, directions, terminal, longest), *texts], _styles(styles), right=True, gap=3), bool(best)
+
+
+def metric_values(name: str, runs: Sequence[Run | BrokenRun]) -> list[Any]:
+    """Return the value of a metric in each run, `MISSING` where there is none."""
+    return [run.metrics.get(name, MISSING) if isinstance(run, Run) else MISSING for run in runs]
+
+
+def best_of(name: str, runs: Sequence[Run | BrokenRun], directions: Mapping[str, Direction]) -> set[int]:
+    """Return where the best value of a metric stands among those of the completed runs."""
+    values = zip(metric_values(name, runs), runs, strict=True)
+    return best_places([value if _completed(run) else MISSING for value, run in values], direction(name, directions))
 
 
 def _starred(text: str) -> str:
@@ -212,33 +292,32 @@ def _starred(text: str) -> str:
     return f"{number}*{text[len(number) :]}"
 
 
-def _changed_column(changes: Sequence[_Changed], width: int, terminal: Terminal) -> Column:
+def changed_heading(against: Run | None) -> str:
+    """Return the heading of what changed: since the run before, or against one run."""
+    return "changed" if against is None else f"against {shown_id(against)}"
+
+
+def _changed_column(heading: str, changes: Sequence[Changed], width: int, terminal: Terminal) -> Column:
     texts = [change.text(width, terminal) for change in changes]
-    return Column(
-        [terminal.cut("changed", width), *texts], _styles([change.style(terminal) for change in changes]), least=width
-    )
+    return Column([terminal.cut(heading, width), *texts], _styles([change.style(terminal) for change in changes]), least=width)
 
 
 def _styles(styles: Sequence[Style]) -> dict[int, Style]:
     return dict(enumerate(styles, 1))
 
 
-def _footer(rows: Sequence[Listed], total: int, has_best: bool, terminal: Terminal) -> str:
-    shown = len(rows)
-    count = f"{shown} of {total} runs" if total > shown else f"{shown} {'run' if shown == 1 else 'runs'}"
+def _footer(
+    rows: Sequence[Listed], total: int, starred: Sequence[str], directions: Mapping[str, Direction], terminal: Terminal
+) -> list[str]:
     equal = _equal_params([row.run for row in rows if isinstance(row.run, Run) and not row.run.group])
-    doubtful = any(is_doubtful(row.run) for row in rows)
     said = [
-        count,
+        count_text(len(rows), total),
         f"{equal} {'param' if equal == 1 else 'params'} equal in all" if equal else "",
-        "* best" if has_best else "",
-        f"{_MARK} sources disagree (gitparams check)" if doubtful else "",
+        best_text(starred),
+        doubt_text(rows),
     ]
-    line = ""
-    for text in filter(None, said):
-        longer = f"{line}{terminal.dot}{text}" if line else text
-        line = longer if cell_width(longer) <= max(terminal.width, NARROWEST) else line
-    return terminal.dim(line)
+    lines = [fitting_line(said, terminal), guess_text(starred, directions, terminal)]
+    return [terminal.dim(line) for line in lines if line]
 
 
 def _equal_params(runs: Sequence[Run]) -> int:
@@ -255,8 +334,15 @@ def _equal_params(runs: Sequence[Run]) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class _Changed:
-    """What is said of a row in the column `changed`: items that can be left out one by one, or a sentence."""
+class Changed:
+    """What is said of a row in the column `changed`: items that can be left out one by one, or a sentence.
+
+    Attributes:
+        items: the params that changed.
+        sentence: what is said when there are none to list.
+        whole: all of it in one line.
+        quiet: whether it says that nothing changed.
+    """
 
     items: tuple[Item, ...]
     sentence: str
@@ -264,7 +350,8 @@ class _Changed:
     quiet: bool = False
 
     @classmethod
-    def of(cls, row: Listed, terminal: Terminal) -> _Changed:
+    def of(cls, row: Listed, terminal: Terminal) -> Changed:
+        """Return what changed from the run before a row's to the row's."""
         run = row.run
         if isinstance(run, BrokenRun):
             return cls._said(terminal.safe(run.reason.strip() or "unreadable"))
@@ -275,22 +362,25 @@ class _Changed:
         return cls._listed(folded(changed_params(row.before, run)), terminal)
 
     @classmethod
-    def _listed(cls, items: Sequence[Item], terminal: Terminal) -> _Changed:
+    def _listed(cls, items: Sequence[Item], terminal: Terminal) -> Changed:
         if not items:
             return cls((), "same params", "same params", quiet=True)
         return cls(tuple(items), "", whole(items, terminal))
 
     @classmethod
-    def _said(cls, sentence: str) -> _Changed:
+    def _said(cls, sentence: str) -> Changed:
         return cls((), sentence.rstrip(), sentence.rstrip())
 
-    def ordered(self, counts: Mapping[str, int], terminal: Terminal) -> _Changed:
+    def ordered(self, counts: Mapping[str, int], terminal: Terminal) -> Changed:
+        """Return the same with the items first that are in the most rows."""
         return self._listed(sorted(self.items, key=lambda item: (item.rank, -counts[item.path])), terminal)
 
     def text(self, width: int, terminal: Terminal, *, most: int = 99) -> str:
+        """Return it in `width` cells, with at most so many items."""
         return fitted(self.items, width, terminal, most=most) if self.items else terminal.cut(self.sentence, width)
 
     def style(self, terminal: Terminal) -> Style:
+        """Return how its text is dressed."""
         if self.quiet:
             return terminal.dim
         if not self.items:
@@ -298,9 +388,9 @@ class _Changed:
         return lambda text: text.replace(f" {terminal.arrow} ", f" {terminal.dim(terminal.arrow)} ")
 
 
-def _changes(rows: Sequence[Listed], terminal: Terminal) -> list[_Changed]:
+def changes_of(rows: Sequence[Listed], terminal: Terminal) -> list[Changed]:
     """Return what changed in each row; what changed in the most rows stands first, so that rows can be compared."""
-    changes = [_Changed.of(row, terminal) for row in rows]
+    changes = [Changed.of(row, terminal) for row in rows]
     counts = Counter(item.path for change in changes for item in change.items)
     return [change if len(change.items) < 2 else change.ordered(counts, terminal) for change in changes]
 
@@ -310,14 +400,14 @@ def _changes(rows: Sequence[Listed], terminal: Terminal) -> list[_Changed]:
 
 def _oneline(row: Listed, terminal: Terminal, directions: Mapping[str, Direction]) -> str:
     run, width = row.run, max(terminal.width, NARROWEST) - SHOWN_ID_LETTERS - 1
-    head = terminal.yellow(_id(run)) + " "
+    head = terminal.yellow(shown_id(run)) + " "
     if status := terminal.cut(status_text(run), width):
         head += status_style(run, terminal)(status)
         width -= len(status) + len(terminal.dot)
         head += terminal.dot if width >= NARROWEST // 2 else ""
     if width < NARROWEST // 2:
         return head.rstrip()
-    change = _Changed.of(row, terminal)
+    change = Changed.of(row, terminal)
     metrics = metric_items(row.before, run, directions, terminal)[:2] if isinstance(run, Run) else []
     while metrics and cell_width(terminal.dot.join(metrics)) > width - min(_CHANGED, cell_width(change.whole)) - len(
         terminal.dot
@@ -338,7 +428,7 @@ def _patch(row: Listed, terminal: Terminal, directions: Mapping[str, Direction],
         lines += [f"{label:<9}{shown}", *(" " * 9 + other for other in others if other)]
     if isinstance(run, BrokenRun):
         return lines
-    change = _Changed.of(row, terminal)
+    change = Changed.of(row, terminal)
     body = [line for item in change.items for line in _patch_lines(item, terminal, width)] or [change.text(width, terminal)]
     metrics = metric_items(row.before, run, directions, terminal)
     return [*lines, "", *body, *([""] if metrics else []), *(terminal.cut(text, width) for text in metrics)]
@@ -382,10 +472,6 @@ def code_text(run: Run) -> str:
     return f"{said}, with uncommitted changes" if code.dirty and said else said
 
 
-def _id(run: Run | BrokenRun) -> str:
-    return safe(run.id[:SHOWN_ID_LETTERS])
-
-
 def _completed(run: Run | BrokenRun) -> bool:
     return isinstance(run, Run) and run.status is Status.COMPLETED
 
@@ -396,19 +482,28 @@ _FIELDS = (
     "id", "name", "experiment", "status", "started", "finished", "duration",
     "commit", "branch", "author", "host", "command", "tags", "note",
 )  # fmt: skip
+_RECORDED = frozenset((
+    *_FIELDS, "dirty", "user", "python", "cwd", "exit_code", "parent", "group",
+    "deleted", "disputed", "drift", "unread", "redacted",
+))  # fmt: skip
 
 
-def to_csv(rows: Sequence[Listed]) -> str:
-    """Return a line a run and a column a field, param and metric.
+def to_csv(rows: Sequence[Listed], columns: Sequence[str] = ()) -> str:
+    """Return a line a run and a column a field, param and metric, or only the id and the chosen columns.
 
     What a run does not have is empty, and what a terminal would obey is written as an escape.
+
+    Args:
+        rows: the runs.
+        columns: names as in the first line of the file: ``status``, ``params.optim.lr``, ``metrics.acc``.
     """
     import csv
     import io
 
     runs = [row.run for row in rows]
     records = [_record(run) for run in runs]
-    columns = list(dict.fromkeys((*_FIELDS, *sorted({key for record in records for key in record if key not in _FIELDS}))))
+    found = columns or (*_FIELDS, *sorted({key for record in records for key in record if key not in _RECORDED}))
+    columns = list(dict.fromkeys(("id", *found)))
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow([safe(column) for column in columns])
@@ -434,27 +529,55 @@ def _record(run: Run | BrokenRun) -> dict[str, str]:
         "command": shlex.join(run.command),
         "tags": " ".join(run.tags),
         "note": run.note,
+        "dirty": str(run.code.dirty),
+        "user": run.user,
+        "python": run.python,
+        "cwd": run.cwd,
+        "exit_code": "" if run.exit_code is None else str(run.exit_code),
+        "parent": run.parent or "",
+        "group": str(run.group),
+        "deleted": str(run.deleted),
+        "disputed": " ".join(run.disputed),
+        "drift": " ".join(run.drift),
+        "unread": " ".join(run.unread),
+        "redacted": " ".join(run.redacted),
     }
     params = {
-        f"params.{path}": value if isinstance(value, str) else value_text(value) for path, value in flatten(run.params).items()
+        param_name(path): value if isinstance(value, str) else value_text(value) for path, value in flatten(run.params).items()
     }
     return {**record, **params, **{f"metrics.{name}": value_text(value) for name, value in run.metrics.items()}}
+
+
+def param_name(path: str) -> str:
+    """Return what a param is called among metrics and fields.
+
+    >>> param_name("optim.lr"), param_name('["a.b"].size')
+    ('params.optim.lr', 'params["a.b"].size')
+    """
+    return f"params{path}" if path.startswith("[") else f"params.{path}"
 
 
 def to_markdown(rows: Sequence[Listed], *, directions: Mapping[str, Direction], now: datetime) -> str:
     """Return the table as Markdown, with every metric that a run has."""
     terminal = Terminal(width=200)
     runs = [row.run for row in rows]
-    names = _ranked_metrics(runs, directions)
-    columns = [_metric_column(name, runs, directions, terminal)[0].texts for name in names]
+    names = ranked_metrics(runs, directions)
+    columns = [metric_column(name, runs, directions, terminal)[0].texts for name in names]
     head = ["run", "age", "status", "name", "changed", *(text for text, *_ in columns)]
-    lines = [head, ["---"] * 5 + ["--:"] * len(names)]
+    lines = []
     for place, row in enumerate(rows):
         run = row.run
-        cells = [_id(run), age_text((now - run.started).total_seconds()), status_text(run)]
-        cells += [run.name or "" if isinstance(run, Run) else "", _Changed.of(row, terminal).text(120, terminal)]
+        cells = [shown_id(run), age_text((now - run.started).total_seconds()), status_text(run)]
+        cells += [run.name or "" if isinstance(run, Run) else "", Changed.of(row, terminal).text(120, terminal)]
         lines.append([*cells, *(texts[place + 1].strip() for texts in columns)])
-    return "".join(f"| {' | '.join(map(_markdown, line))} |\n" for line in lines)
+    return markdown_table(head, lines, right=range(5, len(head)))
+
+
+def markdown_table(head: Sequence[str], lines: Iterable[Sequence[str]], right: Container[int]) -> str:
+    """Return a table as Markdown; `right` are the places of the columns whose texts stand at the right end."""
+    rule = ["--:" if place in right else "---" for place in range(len(head))]
+    rows = [map(_markdown, head), rule, *(map(_markdown, line) for line in lines)]
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
 def _markdown(text: str) -> str:

@@ -48,11 +48,18 @@ def render(
     now: datetime,
     sections: Collection[str] = (),
     children: Sequence[Listed] = (),
+    ruled: Sequence[str] = (),
 ) -> str:
-    """Return all about a run in brief, or only some `SECTIONS` of it, each in full; of a group, its `children` as well."""
+    """Return all about a run in brief, or only some `SECTIONS` of it, each in full.
+
+    Of a group its `children` are listed as well, and of an old run what the rules of the settings did to it.
+    """
     shown = _Shown(run, details, before, terminal, directions, max(terminal.width, NARROWEST))
     if not sections:
         lines = list(_everything(shown, now))
+        if ruled:
+            notes = [line for note in ruled for line in terminal.wrapped(terminal.safe(note), shown.width - 2)]
+            lines += ["", terminal.bold("read by the rules of gitparams.yaml"), *_indented(notes)]
         if children:
             total = len(children)
             listed = render_list(children, total=total, terminal=terminal, directions=directions, now=now)

@@ -2,14 +2,18 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
+
+import pytest
 
 from gitparams.directions import Direction
 from gitparams.index import BrokenRun, Listed
 from gitparams.model import CodeState, Oid, Run, RunId, Status
 from gitparams.params import merge, nested
-from gitparams.screens.log import render, render_oneline, render_patch, to_csv, to_markdown
+from gitparams.screens.documents import json_lines, listed_document
+from gitparams.screens.log import guess_text, render, render_oneline, render_patch, to_csv, to_markdown
 from gitparams.screens.terminal import Terminal
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -83,6 +87,7 @@ kkmpptxz    3h            seed 1 → 2                             0.912    0.26
 rstnvqoy    1d            first run of digits                    0.910    0.270
 
 5 of 148 runs · 38 params equal in all · * best
+acc ↑, loss ↓ by their names; metrics: in gitparams.yaml decides
 """
     )
 
@@ -99,6 +104,23 @@ kkmpptxz    3h                      seed 1 → 2                                
 rstnvqoy    1d            baseline  first run of digits                                        0.910    0.270
 
 5 of 148 runs · 38 params equal in all · * best
+acc ↑, loss ↓ by their names; metrics: in gitparams.yaml decides
+"""
+    )
+
+
+def test_the_screen_at_40_columns() -> None:
+    assert (
+        screen(ROWS, 40, total=148)
+        == """
+run        age  changed
+qpvuntsm    2m  optim.lr 0.01 → 0.003
+wlqtrvkp   40m  …lr 0.1 → 0.01 · 2 more
+zmxnyosr    1h  …depth 3 → 12 · 2 more
+kkmpptxz    3h  seed 1 → 2
+rstnvqoy    1d  first run of digits
+
+5 of 148 runs · 38 params equal in all
 """
     )
 
@@ -145,6 +167,7 @@ kkmpptxz    3h            seed 1 -> 2                        0.912        0.268
 rstnvqoy    1d            first run of digits                0.910        0.270
 
 5 runs, 38 params equal in all, * best
+acc (max), loss (min) by their names; metrics: in gitparams.yaml decides
 """
     )
 
@@ -196,6 +219,44 @@ kkkkkkkk    1m  first run of digits   1 204
 llllllll    1m  first run of digits     987*
 
 2 runs · 42 params equal in all · * best
+"""
+    )
+
+
+def test_only_the_ways_that_were_guessed_are_said_to_be() -> None:
+    assert screen(ROWS, directions={"acc": Direction.MAX}).split("\n")[-3:] == [
+        "5 runs · 38 params equal in all · * best",
+        "loss ↓ by its name; metrics: in gitparams.yaml decides",
+        "",
+    ]
+    assert screen(ROWS, directions={"acc": Direction.MAX, "loss": Direction.MIN}).split("\n")[-2:] == [
+        "5 runs · 38 params equal in all · * best",
+        "",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("width", "said"),
+    [
+        (64, "acc ↑, loss ↓ by their names; metrics: in gitparams.yaml decides"),
+        (63, "acc ↑, loss ↓ by their names"),
+        (27, "best guessed by name"),
+    ],
+)
+def test_a_guess_is_said_in_as_many_words_as_there_is_room_for(width: int, said: str) -> None:
+    assert guess_text(["acc", "loss"], {}, Terminal(width)) == said
+
+
+def test_against_one_run_each_row_is_compared_with_it() -> None:
+    rows = [Listed(row.run, BEST) for row in ROWS[:2]]
+    assert (
+        screen(rows, against=BEST)
+        == """
+run        age  status   against wlqtrvkp        acc ↑   loss ↓
+qpvuntsm    2m  running  optim.lr 0.01 → 0.003   0.871    0.412
+wlqtrvkp   40m           same params             0.934    0.221
+
+2 runs · 42 params equal in all
 """
     )
 
@@ -255,6 +316,7 @@ kkkkkkkk    1m            +x 学习率             1*           –
 rstnvqoy    1d  baseline  first run of digits   0.91      0.27
 
 2 runs · 42 params equal in all · * best
+acc ↑ by its name; metrics: in gitparams.yaml decides
 """
     )
 
@@ -335,6 +397,25 @@ def test_csv_has_a_column_a_param_and_metric() -> None:
         ("0.1", "a,\\nb", "0.5", ""),
         ("0.1", "", "0.912", "0.268"),
     ]
+
+
+def test_csv_with_chosen_columns_has_these_and_the_id() -> None:
+    rows = [Listed(SEED), Listed(run("kkkkkkkk", 60, {"a.b": 1}))]
+    assert to_csv(rows, ['params["a.b"]', "metrics.acc", "status", "dirty"]) == (
+        'id,"params[""a.b""]",metrics.acc,status,dirty\n'
+        "kkmpptxzkkmpptxz,,0.912,completed,False\n"
+        "kkkkkkkkkkkkkkkk,1,,completed,False\n"
+    )
+
+
+def test_json_lines_have_a_document_a_line() -> None:
+    broken = BrokenRun(RunId("qqqqqqqqqqqqqqqq"), NOW, "Ada <a@b>", "run.json\nis missing.\x9b31m")
+    first, second = json_lines([Listed(DEEP, SEED), Listed(broken)])
+    assert json.loads(first) == listed_document(Listed(DEEP, SEED))
+    assert second == (
+        '{"id": "qqqqqqqqqqqqqqqq", "status": "broken", "started": "2026-11-23T12:00:00+00:00", "author": "Ada <a@b>", '
+        '"reason": "run.json\\nis missing.\\u009b31m"}'
+    )
 
 
 def test_markdown_escapes_what_it_would_obey() -> None:
