@@ -4,13 +4,16 @@ TYPE_CHECKING = False  # what typing says; its import would cost as much as the 
 
 __version__ = "0.1.0"
 __all__ = [
+    "MISSING",
     "ActiveRun",
     "GitParamsError",
     "Origin",
     "Params",
+    "RecordedRun",
     "Run",
     "RunDiff",
     "Runs",
+    "Series",
     "diff",
     "flatten",
     "load",
@@ -26,20 +29,25 @@ __all__ = [
 if TYPE_CHECKING:
     from gitparams.changes import RunDiff
     from gitparams.errors import GitParamsError
-    from gitparams.library import Runs, diff, load, record, run, runs, start, to_yaml
+    from gitparams.library import diff, load, record, run, runs, start, to_yaml
     from gitparams.model import Run
-    from gitparams.params import Origin, Params, flatten, merge, to_dict
+    from gitparams.params import MISSING, Origin, Params, flatten, merge, to_dict
+    from gitparams.recorded import RecordedRun, Runs
     from gitparams.recorder import ActiveRun
+    from gitparams.series import Series
 
 # PEP 562: a program that imports gitparams pays for nothing until it uses a name.
 _HOMES = {
+    "MISSING": "params",
     "ActiveRun": "recorder",
     "GitParamsError": "errors",
     "Origin": "params",
     "Params": "params",
+    "RecordedRun": "recorded",
     "Run": "model",
     "RunDiff": "changes",
-    "Runs": "library",
+    "Runs": "recorded",
+    "Series": "series",
     "diff": "library",
     "flatten": "params",
     "load": "library",

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import atexit
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
 from pathlib import Path
-from typing import Any, overload
+from typing import Any
 
 from gitparams.capture.files import read_params_files
 from gitparams.capture.objects import plain, plain_mapping
 from gitparams.capture.overrides import apply_overrides
 from gitparams.capture.variables import environment_layer
 from gitparams.changes import RunDiff
-from gitparams.errors import ParamsError
-from gitparams.index import BrokenRun, Filter
+from gitparams.errors import ParamsError, UsageError
+from gitparams.index import Filter
 from gitparams.model import Metric, Run
 from gitparams.params import Params, layer, loaded, stack
+from gitparams.recorded import Question, RecordedRun, Runs
 from gitparams.recorder import ActiveRun, begin, tell_loaded
 from gitparams.repository import Repository
 from gitparams.writing import Beginning
@@ -105,7 +106,7 @@ def record(
     note: str = "",
     started: datetime | None = None,
     command: Sequence[str] = (),
-) -> Run:
+) -> RecordedRun:
     """Record one finished run at once and return it.
 
     Args:
@@ -129,58 +130,71 @@ def record(
         command=tuple(command),
         started=started.astimezone() if started and started.tzinfo is None else started,
     )
-    return _recording.repository().record(beginning, _metrics(metrics or {}))
-
-
-class Runs(Sequence[Run]):
-    """Recorded runs, newest first: a sequence of frozen `Run`."""
-
-    def __init__(self, runs: Iterable[Run]) -> None:
-        self._runs = tuple(runs)
-
-    @overload
-    def __getitem__(self, index: int) -> Run: ...
-    @overload
-    def __getitem__(self, index: slice) -> Runs: ...
-    def __getitem__(self, index: int | slice) -> Run | Runs:
-        return Runs(self._runs[index]) if isinstance(index, slice) else self._runs[index]
-
-    def __len__(self) -> int:
-        return len(self._runs)
-
-    def __iter__(self) -> Iterator[Run]:
-        return iter(self._runs)
-
-    def __repr__(self) -> str:
-        return f"<{len(self)} runs>"
+    return RecordedRun.of(_recording.repository().record(beginning, _metrics(metrics or {})), Path.cwd())
 
 
 def runs(
+    where: str | None = None,
     *,
+    sort: str | Sequence[str] = (),
+    limit: int | None = None,
     experiment: str | None = None,
     status: str | None = None,
-    since: datetime | None = None,
-    until: datetime | None = None,
-    limit: int | None = None,
+    since: datetime | str | None = None,
+    until: datetime | str | None = None,
+    author: str | None = None,
+    grep: str | None = None,
+    tags: str | Iterable[str] = (),
 ) -> Runs:
-    """Return the recorded runs, newest first; what cannot be read is left out.
+    """Return recorded runs, newest first, as a sequence that reads nothing until it is asked.
 
-    Raises:
+    Args:
+        where: an expression, as ``params.optim.lr < 0.01 and metrics.acc > 0.9`` or ``status == "failed"``.
+        sort: keys to sort by, ``-metrics.acc`` for the highest first; a run without the key comes last.
+        limit: how many runs at most.
+        experiment, status: of these runs only.
+        since, until: bounds of the time when they began: a datetime, or a date in words, ``2 days ago``.
+        author: a part of the author's name or address.
+        grep: a text in the name, the note or a tag.
+        tags: a tag, or several of which a run must have all.
+
+    Raises (when it is asked, but for the limit):
         RepositoryError: there is no git repository here.
+        QueryError: an expression, a key or a date cannot be understood.
+        UsageError: the limit is below 0.
+
+    >>> best = runs("params.optim.lr < 0.1 and metrics.acc > 0.9", sort="-metrics.acc", limit=3)
     """
-    which = Filter(experiment=experiment, status=status, since=since, until=until)
-    with Repository.find() as repository:
-        return Runs(run for run in repository.runs(which, limit=limit) if not isinstance(run, BrokenRun))
+    if limit is not None and limit < 0:
+        raise UsageError(f"The limit of runs is {limit}, and must not be below 0.")
+    which = Filter(
+        experiment=experiment,
+        status=status,
+        since=since if isinstance(since, datetime) else None,
+        until=until if isinstance(until, datetime) else None,
+        author=author,
+        grep=grep,
+    )
+    wanted = [tags] if isinstance(tags, str) else tags
+    conditions = [
+        *([where] if where is not None else []),
+        *([f"started >= {since!r}"] if isinstance(since, str) else []),
+        *([f"started <= {until!r}"] if isinstance(until, str) else []),
+        *(f"tag({tag!r})" for tag in wanted),
+    ]
+    keys = (sort,) if isinstance(sort, str) else tuple(sort)
+    return Runs(Question(Path.cwd(), which, tuple(conditions), keys, stop=limit))
 
 
-def run(selector: str) -> Run:
+def run(selector: str) -> RecordedRun:
     """Return the run that a selector names: an id prefix, a name, ``latest~2``, ``best:acc``, a code revision.
 
     Raises:
         RunNotFound: nothing answers to it. AmbiguousRun: several runs do.
     """
-    with Repository.find() as repository:
-        return repository.run(selector)
+    folder = Path.cwd()
+    with Repository.find(folder) as repository:
+        return RecordedRun.of(repository.run(selector), folder)
 
 
 class PrintedDiff(RunDiff):
@@ -193,19 +207,25 @@ class PrintedDiff(RunDiff):
 
         return render(self, terminal=Terminal(), directions={}, now=now())
 
+    def _repr_html_(self) -> str:
+        from gitparams.screens.html import diff_html
 
-def diff(*selectors: str | Run, keys: Sequence[str] = ()) -> PrintedDiff:
+        return diff_html(self)
+
+
+def diff(*selectors: str | Run, keys: Sequence[str] = (), origins: bool = False) -> PrintedDiff:
     """Return what differs between runs; none is ``latest~1 latest``, one is compared with the run before it.
 
     Args:
         selectors: as for `run`, or runs.
         keys: paths of params to look at, prefixes and globs too.
+        origins: whether to tell where the values that differ came from.
 
     Raises:
         RunNotFound: a selector names no run.
     """
     with Repository.find() as repository:
-        found = repository.diff(selectors, keys)
+        found = repository.diff(selectors, keys, origins=origins)
         return PrintedDiff(**{field.name: getattr(found, field.name) for field in fields(found)})
 
 
