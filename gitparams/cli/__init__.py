@@ -28,6 +28,7 @@ COMMANDS = {
     "check": ("check", "Find what is worth a stop: secrets, misread values, no seed …"),
     "hooks": ("hooks", "Install and run the git hooks pre-run and post-run"),
     "doctor": ("doctor", "Find faults, and mend what can be mended"),
+    "completion": ("completion", "Complete command lines in bash, zsh and fish"),
     "demo": ("demo", "Make a repository with a small sweep, and look at it"),
 }
 
@@ -79,6 +80,10 @@ def _command(words: list[str]) -> int:
 
         print(f"gitparams {__version__}")
         return 0
+    if words[0] == "__complete":  # a shell asks, at every TAB
+        from gitparams.cli.tab import answer
+
+        return answer(words[1:])
     if words[0] not in COMMANDS:
         return _unknown(words[0])
     return _typer(words[0], words[1:])
