@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 TOPICS = {
     "start-up": ("start_up", "gitparams log -n 20, the whole process, on a small and a large ledger"),
     "index": ("index", "the first index of a fresh clone, and one new run"),
+    "ask": ("ask", "gitparams log --where … --sort …, the whole process, by size of the ledger"),
+    "library": ("library", "runs() as a pandas frame, and in groups of replicates"),
+    "tab": ("tab", "the completion of a command line, the whole process"),
+    "memory": ("memory", "what a process holds at most, on the large ledger"),
+    "mlflow": ("mlflow", "the same questions to MLflow's store, where mlflow is installed"),
     "record": ("record", "record() in a loop, beside git's plumbing by subprocess"),
     "step": ("step", "run.log() of five metrics"),
     "import": ("import_", "import gitparams"),

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import chdir
+from contextlib import chdir, closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import IO
@@ -17,7 +17,7 @@ from benchmarks.report import Row
 from benchmarks.timing import Samples, interleaved
 from benchmarks.workshop import REF, Workshop, git
 from gitparams.git import Git
-from gitparams.index import Index
+from gitparams.index import Index, Progress
 from gitparams.ledger import Ledger
 from gitparams.library import record
 from gitparams.repository import Repository
@@ -29,6 +29,8 @@ def rows(shop: Workshop) -> Iterator[Row]:
     """Measure it."""
     clone = shop.clone(shop.runs)
     yield _first(clone, shop)
+    shop.say("index: interrupted")
+    yield _resumed(clone, shop)
     shop.say("index: one new run")
     taken = _caught_up(clone, shop)
     yield Row(f"one new run, {shop.runs:,} runs: Index.catch_up", taken["index"], most=10e-3)
@@ -43,14 +45,41 @@ def _first(clone: Path, shop: Workshop) -> Row:
     return Row(what, taken["index"], "rev-list | cat-file --batch", taken["walk"], most=15)
 
 
-def _indexing(clone: Path) -> Callable[[], object]:
+def _resumed(clone: Path, shop: Workshop) -> Row:
+    """Return how long the rest takes after the first index was interrupted half way."""
+
+    def interrupt(done: int, total: int) -> None:
+        if done >= total / 2:
+            raise KeyboardInterrupt
+
+    taken: dict[str, list[float]] = {"whole": [], "rest": []}
+    for _ in range(_FIRST_ROUNDS):
+        taken["whole"].append(_spent(_indexing(clone)))
+        with suppress(KeyboardInterrupt):
+            _indexing(clone, progress=interrupt)()
+        taken["rest"].append(_spent(_indexing(clone, anew=False)))
+    whole, rest = (Samples(tuple(values)) for values in taken.values())
+    return Row(f"the rest after ^C half way, {shop.runs:,} runs", rest, "the whole first index", whole, most_ratio=0.75)
+
+
+def _spent(thing: Callable[[], object]) -> float:
+    begun = time.perf_counter()
+    thing()
+    return time.perf_counter() - begun
+
+
+def _unwatched(done: int, total: int) -> None:
+    pass
+
+
+def _indexing(clone: Path, *, anew: bool = True, progress: Progress = _unwatched) -> Callable[[], object]:
     def index() -> None:
-        shutil.rmtree(clone / ".git" / "gitparams", ignore_errors=True)
+        if anew:
+            shutil.rmtree(clone / ".git" / "gitparams", ignore_errors=True)
         with Git.find(clone) as asked:
             ledger = Ledger(asked)
-            mirror = Index.open(asked, ledger, lambda done, total: None)
-            mirror.catch_up(ledger.tip())
-            mirror.close()
+            with closing(Index.open(asked, ledger, progress)) as mirror:
+                mirror.catch_up(ledger.tip())
 
     return index
 

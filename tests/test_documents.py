@@ -11,6 +11,7 @@ from world import gitparams
 
 from gitparams.cli import COMMANDS
 from gitparams.directions import Direction
+from gitparams.reading import Rules
 from gitparams.rules import RULES
 from gitparams.settings import _CAPTURE_KEYS, _KEYS, FILE, Capture, Settings, read_settings
 
@@ -19,7 +20,6 @@ PAGES = {path.relative_to(ROOT).as_posix(): path.read_text("utf-8") for path in 
 SETTINGS, GUIDE = PAGES["docs/settings.md"], PAGES["docs/guide.md"]
 SPOKEN_OF = ("README.md", "docs/guide.md", "docs/settings.md", "CHANGELOG.md")
 
-RESERVED = {"rules", "ignore"}
 # Flags of other programs that the pages show: the user's own script, a parser's, git's.
 FOREIGN = {"--lr", "--depth", "--user"}
 
@@ -58,6 +58,8 @@ def test_the_annotated_example_is_read_as_its_comments_say(tmp_path):
         silent=("absl",),
         redact=("account_id", "!demo.token"),
         seeds=("salt",),
+        ignore=("run_name",),
+        rules=Rules.of([{"rename": {"lr": "optim.lr"}}]),
         check={"secret": "error", "missing-seed": "error", "dirty-tree": "off"},
     )
 
@@ -68,7 +70,7 @@ def test_every_gitparams_yaml_of_the_pages_is_accepted(tmp_path, text):
 
 
 def test_every_setting_is_in_the_annotated_example():
-    assert set(re.findall(r"^([a-z_]+):", ANNOTATED, re.M)) == set(_KEYS) - RESERVED
+    assert set(re.findall(r"^([a-z_]+):", ANNOTATED, re.M)) == set(_KEYS)
     assert set(re.findall(r"^  ([a-z_]+): ", ANNOTATED.partition("capture:")[2].partition("sources:")[0], re.M)) == set(
         _CAPTURE_KEYS
     )
@@ -76,7 +78,7 @@ def test_every_setting_is_in_the_annotated_example():
 
 def test_every_setting_has_a_row_and_no_other_word_has():
     named = {row[0].strip("`") for row in rows(SETTINGS, "## What can be set?")}
-    assert named == (set(_KEYS) - RESERVED) | {f"capture.{key}" for key in _CAPTURE_KEYS}
+    assert named == set(_KEYS) | {f"capture.{key}" for key in _CAPTURE_KEYS}
 
 
 SETTING_ROWS = rows(SETTINGS, "## What can be set?")
@@ -117,7 +119,7 @@ def calls(text):
 
 
 def read_call(line):
-    line = re.split(r" -- | --$| \|\| | && |\) *$|  #| \d?>", line)[0]
+    line = re.split(r" -- | --$| \|\| | && |\) *$|  #| \d?> [\w./-]+$", line)[0]
     words = shlex.split(line.replace("…", ""), comments=False)
     while words and words[0] == "-C":
         words = words[2:]
