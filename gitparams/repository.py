@@ -173,6 +173,21 @@ class Repository:
         """Return the runs that a filter keeps, newest first or in an order. Arguments are those of `Index.runs`."""
         return self.index.runs(which, limit=limit, offset=offset, reverse=reverse, order=order)
 
+    def chosen(self, words: Sequence[str], where: str | None = None, *, deleted: bool = False) -> list[RunId]:
+        """Return the ids of the runs that words name, or for which an expression holds, oldest first.
+
+        Raises:
+            UsageError: neither is given, or both are. RunNotFound: there is no such run. QueryError: it is no expression.
+        """
+        if bool(words) == (where is not None):
+            raise UsageError("Name runs, or choose them by --where.", hint="--where 'acc < 0.5'")
+        if where is None:
+            return list(dict.fromkeys(self.find_id(word) for word in words))
+        ids = self.index.ids(Filter(where=self.query(where), deleted=deleted))
+        if not ids:
+            raise RunNotFound(f"No run meets {where!r}.", hint="gitparams log --where …")
+        return ids[::-1]
+
     def listed(
         self,
         which: Filter = ALL,

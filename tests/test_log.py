@@ -169,3 +169,15 @@ def test_diff_of_replicates_says_whether_it_is_more_than_noise(sweep):
     assert "beyond the noise" in outcome.out
     (acc, _) = json.loads(gitparams("diff", "--replicates", "run-0.1-1", "run-0.01-1", "--json").out)
     assert (acc["metric"], acc["exceeds"]) == ("acc", True)
+
+
+def test_diff_and_rm_take_the_runs_for_which_an_expression_holds(sweep):
+    document = json.loads(gitparams("diff", "--where", "optim.lr == 0.1", "--json").out)
+    assert document["params"] == {"seed": {"kind": "changed", "values": [1, 2]}}
+    assert gitparams("rm", "--where", "optim.lr < 1 and seed == 1").code == 2  # nobody is there to ask
+    assert gitparams("rm", "--yes", "--where", "optim.lr < 1 and seed == 1").code == 0
+    assert names() == ["odd", "run-0.001-2", "run-0.01-2", "run-0.1-2"]
+    assert gitparams("rm", "--undo", "--where", "optim.lr == 0.1").code == 0
+    assert names("--where", "optim.lr == 0.1") == ["run-0.1-2", "run-0.1-1"]
+    assert "No run meets" in gitparams("rm", "--yes", "--where", "optim.lr > 100").err
+    assert gitparams("rm", "--yes").code == 2

@@ -8,10 +8,10 @@ from typing import Annotated
 
 import typer
 
-from gitparams.cli.options import APP, Json, page, repository
+from gitparams.cli.options import APP, Json, Where, page, repository
 from gitparams.cli.words import after_dashes
 from gitparams.errors import UsageError
-from gitparams.model import now
+from gitparams.model import Run, now
 from gitparams.repository import Repository
 from gitparams.screens.terminal import Terminal
 
@@ -23,6 +23,7 @@ def diff(
     words: Annotated[
         list[str] | None, typer.Argument(metavar="[A [B…]] [-- KEY…]", help="Runs; none is latest~1 latest")
     ] = None,
+    where: Where = None,
     only_params: Annotated[bool, typer.Option("--params", help="Only the params")] = False,
     only_metrics: Annotated[bool, typer.Option("--metrics", help="Only the metrics")] = False,
     origins: Annotated[bool, typer.Option("--origins", help="Tell where each value that differs came from")] = False,
@@ -40,7 +41,10 @@ def diff(
         if replicates:
             page(_compared_groups(found, _split(words or []), as_json or form == "json"))
             return
-        result = found.diff(_split(words or []), after_dashes() or (), origins=origins)
+        named: Sequence[str | Run] = _split(words or [])
+        if where is not None:
+            named = [found.run(f"run:{run}") for run in found.chosen(words or (), where)]
+        result = found.diff(named, after_dashes() or (), origins=origins)
         result = result.only(params=only_params, metrics=only_metrics)
         if as_json or form == "json":
             from gitparams.screens.documents import dumps

@@ -143,6 +143,7 @@ COMMANDS = {
         "Show what differs between runs",
         arguments=(Argument("[A [B…]] [-- KEY…]"),),
         flags=(
+            Flag(("-w", "--where"), "EXPR", "The runs for which it holds: 'acc < 0.5'"),
             Flag(("--params",), "", "Only the params"),
             Flag(("--metrics",), "", "Only the metrics"),
             Flag(("--origins",), "", "Tell where each value that differs came from"),
@@ -177,8 +178,9 @@ COMMANDS = {
     ),
     "rm": Command(
         "Hide runs, or bring them back with --undo",
-        arguments=(Argument("RUN…"),),
+        arguments=(Argument("[RUN…]"),),
         flags=(
+            Flag(("-w", "--where"), "EXPR", "The runs for which it holds: 'acc < 0.5'"),
             Flag(("--undo",), "", "Bring the runs back"),
             Flag(("-y", "--yes"), "", "Do not ask"),
         ),
