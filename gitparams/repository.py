@@ -14,7 +14,7 @@ from gitparams.closing import Closing
 from gitparams.entry import details_files, read_details
 from gitparams.errors import GitParamsError, LedgerError, RunNotFound, UsageError
 from gitparams.git import Git, TreeEntry
-from gitparams.index import BrokenRun, Filter, Index, Listed, Order, Progress
+from gitparams.index import BrokenRun, Filter, Index, Listed, Order, Progress, paths_meant
 from gitparams.ledger import Ledger
 from gitparams.model import (
     Details,
@@ -28,7 +28,7 @@ from gitparams.model import (
     new_event,
     now,
 )
-from gitparams.params import Layer, Origin, nested, stack
+from gitparams.params import Layer, Origin, nested, path_keys, stack
 from gitparams.settings import FILE, Settings, read_settings
 from gitparams.writing import Beginning, Writer, checked_tag, how_of
 
@@ -172,6 +172,24 @@ class Repository:
     ) -> list[Run | BrokenRun]:
         """Return the runs that a filter keeps, newest first or in an order. Arguments are those of `Index.runs`."""
         return self.index.runs(which, limit=limit, offset=offset, reverse=reverse, order=order)
+
+    def keys_meant(self, words: Sequence[str]) -> tuple[str, ...]:
+        """Return the words if each names a param of some run: its path, the beginning of one, or a glob.
+
+        Raises:
+            ParamsError: one is no path. UsageError: no run has such a param; near misses are suggested.
+        """
+        names = self.index.key_names("params") if words else []
+        for word in words:
+            if not set("*?[") & set(word):
+                path_keys(word)
+            if names and not paths_meant(word, names):
+                import difflib
+
+                near = difflib.get_close_matches(word, names, n=3)
+                hint = f"did you mean {', '.join(near)}?" if near else "gitparams log --columns all"
+                raise UsageError(f"No run has a param {word!r}.", hint=hint)
+        return tuple(words)
 
     def chosen(self, words: Sequence[str], where: str | None = None, *, deleted: bool = False) -> list[RunId]:
         """Return the ids of the runs that words name, or for which an expression holds, oldest first.

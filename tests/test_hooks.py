@@ -380,7 +380,7 @@ def test_one_caller_with_two_job_ids_is_told_apart_by_them(repo, monkeypatch):
 def test_a_run_of_another_host_is_not_closed(repo, monkeypatch):
     monkeypatch.setenv("GITPARAMS_CALLER", "1:1")
     hooks.main(["pre-run", "python", "train.py"])
-    monkeypatch.setattr("gitparams.repository.host", lambda: "elsewhere")
+    monkeypatch.setattr("gitparams.writing.host", lambda: "elsewhere")
 
     assert hooks.main(["post-run"]) == 0
     assert len(open_runs(repo)) == 1

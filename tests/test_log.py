@@ -140,6 +140,7 @@ def test_json_lines_are_documents_a_line(sweep):
         (["--sort", "-accc"], "metrics.acc"),
         (["--columns", "optm.*"], "optim"),
         (["--group-by", "modle"], "modle"),
+        (["--", "optim.lrr"], "hint: did you mean optim.lr"),
         (["--agg", "average", "--group-by", "seed"], "average"),
         (["--format", "xml"], "--format 'xml' is not one of"),
         (["--against", "nobody"], "nobody"),

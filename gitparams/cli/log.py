@@ -81,7 +81,7 @@ def log(
             status=_status(status),
             since=_date(found, since),
             until=_date(found, until),
-            changed=tuple(after_dashes() or ()),
+            changed=found.keys_meant(after_dashes() or ()),
             deleted=deleted,
             groups=groups or graph,
             parent=found.find_id(parent) if parent else None,
