@@ -630,10 +630,11 @@ class Index:
     def _rows(self, sql: str, values: Sequence[Any], limit: int | None, offset: int) -> list[Any]:
         return self._ask(f"{sql} LIMIT ? OFFSET ?", (*values, -1 if limit is None else limit, offset))
 
-    def count(self, which: Filter) -> int:
-        """Return how many runs a filter keeps."""
+    def count(self, which: Filter, *, most: int | None = None) -> int:
+        """Return how many runs a filter keeps, without counting beyond `most`."""
         where, values = self._where(which)
-        return int(self._ask(f"SELECT count(*) FROM runs AS r WHERE {where}", values)[0][0])
+        sql = f"SELECT count(*) FROM (SELECT 1 FROM runs AS r WHERE {where} LIMIT ?)"
+        return int(self._ask(sql, (*values, -1 if most is None else most))[0][0])
 
     def run(self, run: str) -> Run | BrokenRun | None:
         """Return the run of a whole id, deleted or not, or None."""

@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from gitparams.replicates import Aggregate, Group, Replicate
     from gitparams.selector import Selector
 
+_COUNTED = 250
+"""Runs that are counted while somebody waits for a list: of each the params are read, and a thousand take 20 ms."""
 ALL = Filter()
 """Every run that is shown: no group, and not deleted."""
 
@@ -261,6 +263,13 @@ class Repository:
 
         runs = (run for run in self.index.runs(which) if isinstance(run, Run))
         return aggregated(runs, by, agg, directions=self.settings.directions)
+
+    def total(self, which: Filter = ALL) -> int | None:
+        """Return how many runs a filter keeps; None where an expression keeps more than are counted while somebody waits."""
+        if which.where is None:
+            return self.index.count(which)
+        found = self.index.count(which, most=_COUNTED + 1)
+        return found if found <= _COUNTED else None
 
     def count(self, which: Filter = ALL) -> int:
         """Return how many runs a filter keeps."""

@@ -124,7 +124,7 @@ def _rendered(
         return screen.render_oneline(rows, terminal=terminal, directions=directions, filtered=which != Filter())
     return screen.render(
         rows,
-        total=found.count(which),
+        total=found.total(which),
         terminal=terminal,
         directions=directions,
         now=now(),
@@ -143,7 +143,7 @@ def _with_columns(
     if form == "html":
         from gitparams.screens.html import render_html
 
-        shown, total = chosen if words else None, found.count(which)
+        shown, total = chosen if words else None, found.total(which)
         return render_html(rows, shown, total=total, directions=directions, now=now(), filtered=filtered, against=against)
     if form == "csv":
         return screen.to_csv(rows, [column.name for column in chosen])
@@ -152,7 +152,7 @@ def _with_columns(
     return screen_of_columns.render(
         rows,
         chosen,
-        total=found.count(which),
+        total=found.total(which),
         terminal=Terminal.of(sys.stdout),
         directions=directions,
         now=now(),
@@ -166,7 +166,7 @@ def _graph(found: Repository, which: Filter, rows: list[Listed]) -> str:
     parents: dict[str, Run] = {run.id: run for run in found.ancestors([row.run for row in rows])}
     return render(
         rows,
-        total=found.count(which),
+        total=found.total(which),
         terminal=Terminal.of(sys.stdout),
         directions=found.settings.directions,
         now=now(),

@@ -151,7 +151,7 @@ def render(
     rows: Sequence[Listed],
     columns: Sequence[ColumnSpec],
     *,
-    total: int,
+    total: int | None,
     terminal: Terminal,
     directions: Mapping[str, Direction],
     now: datetime,

@@ -37,7 +37,7 @@ _HIDDEN = "~"
 def render(
     rows: Sequence[Listed],
     *,
-    total: int,
+    total: int | None,
     terminal: Terminal,
     directions: Mapping[str, Direction],
     now: datetime,

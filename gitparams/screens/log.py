@@ -31,7 +31,7 @@ _UNSETTLED = frozenset((Status.RUNNING, Status.OPEN, Status.LOST, Status.INTERRU
 def render(
     rows: Sequence[Listed],
     *,
-    total: int,
+    total: int | None,
     terminal: Terminal,
     directions: Mapping[str, Direction],
     now: datetime,
@@ -137,12 +137,14 @@ def shown_id(run: Run | BrokenRun) -> str:
     return safe(run.id[:SHOWN_ID_LETTERS])
 
 
-def count_text(shown: int, total: int) -> str:
-    """Return how many runs a list shows.
+def count_text(shown: int, total: int | None) -> str:
+    """Return how many runs a list shows; `total` is None where there are too many to count them all.
 
-    >>> count_text(5, 148), count_text(1, 1)
-    ('5 of 148 runs', '1 run')
+    >>> count_text(5, 148), count_text(1, 1), count_text(20, None)
+    ('5 of 148 runs', '1 run', '20 runs of many')
     """
+    if total is None:
+        return f"{shown} runs of many"
     return f"{shown} of {total} runs" if total > shown else f"{shown} {'run' if shown == 1 else 'runs'}"
 
 
@@ -307,7 +309,7 @@ def _styles(styles: Sequence[Style]) -> dict[int, Style]:
 
 
 def _footer(
-    rows: Sequence[Listed], total: int, starred: Sequence[str], directions: Mapping[str, Direction], terminal: Terminal
+    rows: Sequence[Listed], total: int | None, starred: Sequence[str], directions: Mapping[str, Direction], terminal: Terminal
 ) -> list[str]:
     equal = _equal_params([row.run for row in rows if isinstance(row.run, Run) and not row.run.group])
     said = [
