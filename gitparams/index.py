@@ -193,8 +193,9 @@ class Index:
         path = ledger.folder / "index.db"
         try:
             connection = _connect(path)
-        except (sqlite3.Error, OSError):
-            connection = _replaced(path)
+        except (sqlite3.Error, OSError) as error:
+            busy = isinstance(error, sqlite3.DatabaseError) and _is_busy(error)
+            connection = _in_memory(path) if busy else _replaced(path)  # never taken away below those who work with it
         return cls(git, ledger, connection, progress)
 
     def close(self) -> None:
@@ -950,15 +951,27 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 
 def _prepare(connection: sqlite3.Connection) -> None:
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if _is_current(connection):
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        if not _is_current(connection):  # else another process made it just now
+            if connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
+                raise sqlite3.DatabaseError("an index of another version")
+            for statement in _TABLES.split(";"):
+                connection.execute(statement)
+            for name, columns in _INDEXES.items():
+                connection.execute(f"CREATE INDEX {name} ON {columns}")
+            connection.execute(f"PRAGMA user_version = {SCHEMA}")
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+
+
+def _is_current(connection: sqlite3.Connection) -> bool:
     tables = connection.execute("SELECT count(*) FROM sqlite_master WHERE name IN ('meta', 'entries', 'runs', 'keys')")
-    if version == SCHEMA and tables.fetchone()[0] == 4:
-        return
-    if version == 0 and not connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
-        indexes = "".join(f"CREATE INDEX IF NOT EXISTS {name} ON {columns};" for name, columns in _INDEXES.items())
-        connection.executescript(f"BEGIN EXCLUSIVE; {_TABLES} {indexes} PRAGMA user_version = {SCHEMA}; COMMIT;")
-        return
-    raise sqlite3.DatabaseError(f"index of version {version}")
+    return bool(tables.fetchone()[0] == 4 and connection.execute("PRAGMA user_version").fetchone()[0] == SCHEMA)
 
 
 def _replaced(path: Path) -> sqlite3.Connection:
