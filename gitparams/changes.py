@@ -16,7 +16,8 @@ from gitparams.screens.numbers import difference
 from gitparams.screens.terminal import Terminal
 from gitparams.values import Value, printable, same
 
-Kind = Literal["changed", "added", "removed", "type"]
+Kind = Literal["changed", "added", "removed", "type", "moved"]
+Section = Literal["params", "metrics", "code", "packages", "environment", "seeds"]
 
 _SUBJECT_PARAMS, _SUBJECT_METRICS = 3, 2
 _MISSING_DOCUMENT: dict[str, Value] = {"missing": True}
@@ -28,8 +29,10 @@ class ParamChange:
     """One param that is not the same in all runs.
 
     Attributes:
-        path: as it is written; an item of a list has its place in brackets: ``layers[1]``.
-        kind: ``type`` when the values are of several types; ``added`` and ``removed`` when only the last or the first has one.
+        path: as it is written; an item of a list has its place in brackets, ``layers[1]``, or the name by which it was found
+            again, ``layers[conv1]``.
+        kind: ``type`` when the values are of several types; ``added`` and ``removed`` when only the last or the first has one;
+            ``moved`` when an item of a list is the same and stands elsewhere: the values are then its places, from 0.
         values: one a run, `MISSING` where the run has none.
     """
 
@@ -62,11 +65,27 @@ class CodeChange:
     Attributes:
         path: from the top of the work tree.
         added, removed: how many lines; None for a binary file.
+        patch: the text of the change as ``git diff`` has it, where it was asked for.
     """
 
     path: str
     added: int | None
     removed: int | None
+    patch: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Naming:
+    """How the word for one side of a difference came to mean its run.
+
+    Attributes:
+        word: as the person wrote it; empty for a side that was not named.
+        how: in a few words for a person why it is this run, such as ``its params files: no run was recorded there`` or ``run at
+            4f2c1a9, same tree``; empty where the word is the run's own id or name, or it was recorded at this commit.
+    """
+
+    word: str = ""
+    how: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +98,12 @@ class RunDiff:
         metrics: name → change, sorted.
         code: the files that differ.
         packages: name → version in each run, None where it is not installed.
+        environment: what differs of the places where they ran, by written path (``host``, ``python``, ``gpu``): a value a run.
+        seeds: the seeds that differ and are no params: a value a run.
         equal_params: how many params are the same in all runs.
+        ignored: how many params differ and were not looked at, or not by more than was allowed.
         origins: where the values of the params that differ came from, a mapping by path for each run; empty when not asked.
+        names: how each run was named; empty where nobody named them.
     """
 
     runs: tuple[Run, ...]
@@ -88,8 +111,12 @@ class RunDiff:
     metrics: Mapping[str, MetricChange] = field(default_factory=dict)
     code: tuple[CodeChange, ...] = ()
     packages: Mapping[str, tuple[str | None, ...]] = field(default_factory=dict)
+    environment: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    seeds: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     equal_params: int = 0
+    ignored: int = 0
     origins: tuple[Mapping[str, Origin], ...] = ()
+    names: tuple[Naming, ...] = ()
 
     def __bool__(self) -> bool:
         return bool(self.params or self.metrics or self.code or self.packages)
