@@ -15,6 +15,7 @@ from gitparams.params import Origin, Overridden, Params, nested
 from gitparams.values import Value, decode_json, encode_json
 
 FORMAT = 1
+_NO_RUNS = frozenset(str(kind) for kind in EventKind if not kind.of_run)
 RUN, PARAMS, METRICS = "run.json", "params.json", "metrics.json"
 ORIGINS, PACKAGES, SERIES, OUTPUT, CODE = "origins.json", "packages.txt", "series.jsonl", "output.log", "code"
 _FILE, _FOLDER = "100644", "40000"
@@ -46,6 +47,19 @@ class Header:
     def event(self) -> str:
         """The event it was written for."""
         return self.trailers.get("Run-Event", "")
+
+    @property
+    def of_run(self) -> bool:
+        """Whether it tells of a run; entries of kinds that this version does not know are taken for some run's."""
+        return self.event not in _NO_RUNS
+
+    @property
+    def aliases(self) -> tuple[tuple[Oid, Oid], ...]:
+        """The pairs of commits of an alias: what was rewritten, and what it became."""
+        words = self.trailers.get("Run-Alias", "").split() if self.event == EventKind.ALIAS else []
+        if not all(_OID.fullmatch(word) for word in words):
+            return ()
+        return tuple((Oid(old), Oid(new)) for old, new in zip(words[::2], words[1::2], strict=False))
 
     @property
     def prev(self) -> tuple[Oid, ...]:
@@ -124,6 +138,8 @@ def run_document(run: Run, event: Event) -> dict[str, Value]:
                 "tree": code.tree,
                 "dirty": code.dirty,
                 "patch_id": code.patch_id,
+                "subject": code.subject,
+                "authored": code.authored,
                 "note": code.note,
                 "submodules": dict(code.submodules),
             }
@@ -137,6 +153,7 @@ def run_document(run: Run, event: Event) -> dict[str, Value]:
         "outputs": dict(run.outputs),
         "tags": list(run.tags),
         "note": run.note,
+        "expect": list(run.expect),
         "deleted": run.deleted,
         "parent": run.parent,
         "group": run.group,
@@ -233,6 +250,7 @@ def _read_run(document: Mapping[str, Any], params: Params, metrics: Mapping[str,
         outputs=get("outputs") or {},
         tags=tuple(sorted(map(str, get("tags") or ()))),
         note=get("note") or "",
+        expect=tuple(map(str, get("expect") or ())),
         deleted=get("deleted") or False,
         parent=get("parent"),
         group=get("group") or False,
@@ -250,7 +268,7 @@ _TEXTS = ("id", "name", "experiment", "status", "started", "finished", "cwd", "h
 _TYPES: dict[str, type] = {
     **dict.fromkeys(_TEXTS, str),
     **dict.fromkeys(("event", "git", "seeds", "inputs", "outputs", "drift", "environment"), dict),
-    **dict.fromkeys(("command", "tags", "programs", "redacted", "disputed", "unread"), list),
+    **dict.fromkeys(("command", "tags", "expect", "programs", "redacted", "disputed", "unread"), list),
     **dict.fromkeys(("deleted", "group"), bool),
     **dict.fromkeys(("format", "exit_code"), int),
 }
@@ -260,10 +278,13 @@ _CODE: dict[str, type] = {
     "tree": str,
     "dirty": bool,
     "patch_id": str,
+    "subject": str,
+    "authored": str,
     "note": str,
     "submodules": dict,
 }
 _STATUSES, _KINDS = frozenset(map(str, Status)), frozenset(map(str, EventKind))
+_OID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _OIDS = re.compile(r"(?:[0-9a-f]{40}|[0-9a-f]{64})? (?:[0-9a-f]{40}|[0-9a-f]{64})?")
 
 
@@ -376,6 +397,21 @@ def message(subject: str, run: Run, event: Event, prev: Sequence[Oid], compared:
     if run.code.commit:
         trailers.append(f"Run-Commit: {run.code.commit}")
     return f"{_one_line(subject)}\n\n" + "\n".join(trailers) + "\n"
+
+
+def alias_message(pairs: Sequence[tuple[Oid, Oid]], how: str) -> str:
+    """Return the message of an alias: which commits became which when they were rewritten.
+
+    Args:
+        pairs: old and new commits.
+        how: what rewrote them: ``rebase``, ``amend``.
+
+    >>> alias_message([(Oid("4f2c" * 10), Oid("1a2b" * 10))], "amend").partition(":")[0]
+    'alias of 1 commit'
+    """
+    words = " ".join(f"{old} {new}" for old, new in pairs)
+    many = "commit" if len(pairs) == 1 else "commits"
+    return f"{_one_line(f'alias of {len(pairs)} {many}: {how}')}\n\nRun-Event: {EventKind.ALIAS}\nRun-Alias: {words}\n"
 
 
 def commit_object(git: Git, tree: Oid, parents: Sequence[Oid], author: str, text: str) -> GitObject:

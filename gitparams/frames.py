@@ -19,13 +19,10 @@ A key that a run does not have and one that is None are gaps (NA, null); NaN is 
 
 from __future__ import annotations
 
-import gc
 import json
 import math
-import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -33,7 +30,7 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from gitparams.errors import UsageError
-from gitparams.index import flat_key
+from gitparams.flat import flat_key, keys_of, no_collecting
 from gitparams.model import RunId
 from gitparams.params import MISSING, path_keys, path_text
 from gitparams.values import decode_json, encode_json
@@ -50,7 +47,6 @@ _BATCH = 1024
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _INT64 = 2**63
-_ESCAPED = re.compile(r"%([0-9a-f]*);")
 
 
 class Row(NamedTuple):
@@ -97,7 +93,7 @@ def columns_of(rows: Iterable[Row]) -> dict[str, Column]:
     (Column(kind='float', values=[0.1], items=None), Column(kind='bool', values=[True], items=None))
     """
     fields, params, metrics = _Cells(), _Cells(), _Cells()
-    with _no_collecting():
+    with no_collecting():
         for batch in _batches(rows):
             fields.add(_fields(batch), len(batch))
             params.add(_transposed(_decoded(row.params for row in batch)), len(batch))
@@ -134,18 +130,6 @@ def _batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
     waiting = iter(rows)
     while batch := list(islice(waiting, _BATCH)):
         yield batch
-
-
-@contextmanager
-def _no_collecting() -> Iterator[None]:
-    """Keep the collector of circles away while millions of values are made and none of them is in a circle."""
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if collecting:
-            gc.enable()
 
 
 def _decoded(texts: Iterable[str]) -> list[dict[str, Any]]:
@@ -211,17 +195,6 @@ class _Cells:
 
 
 # -- types of columns -----------------------------------------------------------------------------------------------------
-
-
-def keys_of(flat: str) -> tuple[str, ...]:
-    """Return the keys of a flat document's key.
-
-    >>> keys_of("data.a%2e;b")
-    ('data', 'a.b')
-    """
-    if "%" not in flat:
-        return tuple(flat.split("."))
-    return tuple(_ESCAPED.sub(lambda match: chr(int(match[1], 16)) if match[1] else "", key) for key in flat.split("."))
 
 
 def value_of(flat: Any) -> Any:

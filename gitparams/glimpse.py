@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping
@@ -13,6 +12,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from gitparams.flat import keys_of
+
 # Whoever presses TAB waits: what is not known by then is left out.
 _SECONDS = 0.12
 _STEPS_BETWEEN_LOOKS = 2000
@@ -20,7 +21,6 @@ _STEPS_BETWEEN_LOOKS = 2000
 _TAGGED = 2000
 _MOST, _MOST_KEYS = 50, 5000
 _GITFILE = "gitdir: "
-_ESCAPED = re.compile(r"%([0-9a-f]*);")
 
 Keys = tuple[str, ...]
 """The keys that lead to a param or metric."""
@@ -144,7 +144,7 @@ class Glimpse:
 
     def _keys(self, document: str) -> list[Keys]:
         paths = self._texts("SELECT key FROM keys WHERE document = ? LIMIT ?", (document, _MOST_KEYS))
-        return sorted(tuple(map(_read_key, path.split("."))) for path in paths)
+        return sorted(map(keys_of, paths))
 
     def _texts(self, sql: str, values: tuple[str | int, ...] = ()) -> list[str]:
         return [row[0] for row in self._ask(sql, values) if isinstance(row[0], str)]
@@ -183,8 +183,3 @@ def _connected(file: Path, how: str) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
-
-
-def _read_key(part: str) -> str:
-    """Return one key of a flat document, which the index wrote in its own alphabet."""
-    return _ESCAPED.sub(lambda found: chr(int(found[1], 16)) if found[1] else "", part)

@@ -6,7 +6,6 @@ documents in which a value carries its type, so that SQL compares numbers with n
 
 from __future__ import annotations
 
-import gc
 import json
 import re
 import sqlite3
@@ -15,11 +14,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from gitparams.entry import (
     METRICS,
@@ -34,6 +32,7 @@ from gitparams.entry import (
     run_document,
 )
 from gitparams.errors import FormatError, GitParamsError, UsageError
+from gitparams.flat import decode_flat, flat_document, flat_key, key_of, keys_of, nested_of, no_collecting
 from gitparams.git import Git
 from gitparams.ledger import Appended, Ledger
 from gitparams.model import Oid, Run, RunId
@@ -45,7 +44,7 @@ if TYPE_CHECKING:
     from gitparams.reading import Applied, Rules
     from gitparams.versions import Version
 
-SCHEMA = 3
+SCHEMA = 4
 _BATCH = 2000
 _BUSY_SECONDS = 10.0
 
@@ -59,6 +58,7 @@ CREATE TABLE IF NOT EXISTS runs (
   hidden INTEGER NOT NULL, author TEXT NOT NULL, trees TEXT NOT NULL, broken TEXT,
   document TEXT, params TEXT NOT NULL, metrics TEXT NOT NULL, ruled TEXT, raw TEXT
 );
+CREATE TABLE IF NOT EXISTS aliases (new TEXT NOT NULL, old TEXT NOT NULL, PRIMARY KEY (new, old)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS keys (document TEXT NOT NULL, key TEXT NOT NULL, PRIMARY KEY (document, key)) WITHOUT ROWID;
 """
 _INDEXES = {
@@ -146,6 +146,19 @@ class Order:
     sql: str
     descending: bool = False
     functions: tuple[Function, ...] = ()
+
+
+CodeKey = Literal["tree", "patch_id", "headline"]
+"""What of a run's code outlives a rewrite of its commit."""
+
+
+class Located(NamedTuple):
+    """A run, the commit it was recorded at, the tree of its code, and whether files differed from the commit."""
+
+    run: RunId
+    commit: Oid | None
+    tree: Oid | None
+    dirty: bool
 
 
 class _Keys(NamedTuple):
@@ -241,7 +254,7 @@ class Index:
             if known == tip:
                 return
             if tip is None:
-                for table in ("runs", "entries", "keys"):
+                for table in ("runs", "entries", "keys", "aliases"):
                     self.connection.execute(f"DELETE FROM {table}")
                 self._forget_keys()
             else:
@@ -254,15 +267,10 @@ class Index:
         The indexes come after the rows, and few pages are written twice.
         """
         self.connection.execute(f"PRAGMA cache_size = {_LOADING_PAGES}")
-        collecting = gc.isenabled()
-        gc.disable()  # millions of values are made and none of them in a circle
-        try:
+        with no_collecting():
             begun = self._begin_loading(tip)
             if begun is not None:
                 self._load_rows(begun)
-        finally:
-            if collecting:
-                gc.enable()
 
     def _begin_loading(self, tip: Oid) -> Oid | None:
         """Mirror the entries, and return up to which one; None when another process has loaded all."""
@@ -301,8 +309,10 @@ class Index:
 
     def _entries(self, commits: Sequence[Oid]) -> Iterator[_Entry]:
         for commit, header in self.ledger.headers(commits):
-            if header.event not in ("merge", "purge"):
+            if header.of_run:
                 yield _entry(header, header.run or _stand_in(commit))
+            else:
+                self.connection.executemany("INSERT OR IGNORE INTO aliases (old, new) VALUES (?, ?)", header.aliases)
 
     def _mirror_between(self, known: Oid | None, tip: Oid) -> None:
         added, dropped = self.ledger.between(known, tip)
@@ -468,6 +478,9 @@ class Index:
         )
 
     def _delete_entry(self, header: Header) -> list[RunId]:
+        if not header.of_run:
+            self.connection.executemany("DELETE FROM aliases WHERE old = ? AND new = ?", header.aliases)
+            return []
         rows = self.connection.execute("SELECT run FROM entries WHERE tree = ?", (header.tree,)).fetchall()
         self.connection.execute("DELETE FROM entries WHERE tree = ?", (header.tree,))
         return [RunId(row[0]) for row in rows]
@@ -603,6 +616,19 @@ class Index:
         columns = "r.id, r.experiment, r.status, r.started, r.params, r.metrics"
         yield from self.connection.execute(f"SELECT {columns} FROM runs AS r WHERE {where} AND r.broken IS NULL", values)
 
+    def earlier(self, run: Run) -> Iterator[tuple[Any, ...]]:
+        """Yield of each run of a run's experiment that began before it and is shown, the newest first, what follows.
+
+        Its id, author, status, run.json and the flat documents of params and metrics.
+        """
+        sql = (
+            f"SELECT r.id, r.author, r.status, r.document, r.params, r.metrics FROM runs AS r WHERE r.hidden = {_SHOWN}"
+            " AND +r.experiment = ? AND r.broken IS NULL AND r.started <= ? AND (r.started < ? OR r.id > ?)"
+            f" ORDER BY {_NEWEST_FIRST}"
+        )
+        stamp = _stamp(run.started)
+        yield from self.connection.execute(sql, (run.experiment, stamp, stamp, run.id))
+
     def _select(self, columns: str, which: Filter, limit: int | None, offset: int, order: Sequence[Order]) -> list[Any]:
         for one in order:
             self._teach(one.functions)
@@ -674,12 +700,76 @@ class Index:
         rows = self._ask("SELECT id FROM runs WHERE name = ? AND hidden != ?", (name, _DELETED))
         return [RunId(row[0]) for row in rows]
 
-    def newest_at(self, commit: Oid) -> Run | None:
-        """Return the newest completed run recorded at a code commit."""
-        where = f"r.commit_id = ? AND r.hidden = {_SHOWN} AND r.status = 'completed'"
-        row = next(iter(self._ask(f"SELECT {_COLUMNS} FROM runs AS r WHERE {where} {_NEWEST}", (commit,))), None)
-        found = _run_of(row) if row else None
-        return found if isinstance(found, Run) else None
+    # -- code ---------------------------------------------------------------------------------------------------------
+
+    def runs_at(self, commits: Sequence[Oid], *, every: bool = False) -> list[Located]:
+        """Return the completed runs recorded at some code commits, newest first; with `every` those of any status."""
+        return self._located("r.commit_id", commits, every)
+
+    def runs_of_code(self, key: CodeKey, values: Sequence[str], *, every: bool = False) -> list[Located]:
+        """Return the completed runs whose code has one of some trees, patch ids or headlines, as `runs_at` does.
+
+        Args:
+            key: ``headline`` is the author date and the subject of the commit, with a space between them.
+        """
+        if not values:
+            return []
+        try:
+            self.connection.execute(f"CREATE INDEX IF NOT EXISTS code_{key} ON runs ({_CODE_KEYS[key]})")
+        except sqlite3.OperationalError:
+            pass  # read-only or busy: slower, and right all the same
+        return self._located(_CODE_KEYS[key], values, every)
+
+    def rewritten_to(self, commits: Sequence[Oid]) -> list[Oid]:
+        """Return the commits that were rewritten to one of these, in one step or in several."""
+        sql = (
+            "WITH RECURSIVE older (commit_id) AS"
+            " (SELECT a.old FROM aliases AS a WHERE a.new IN (SELECT value FROM json_each(?))"
+            " UNION SELECT a.old FROM aliases AS a JOIN older ON a.new = older.commit_id) SELECT commit_id FROM older"
+        )
+        return [Oid(row[0]) for row in self._ask(sql, (json.dumps(list(commits)),))]
+
+    def commits_with_runs(self, commits: Sequence[Oid]) -> set[Oid]:
+        """Return those of some commits at which runs of any kind were recorded, or to which such a commit was rewritten."""
+        sql = (
+            "SELECT DISTINCT commit_id FROM runs WHERE commit_id IN (SELECT value FROM json_each(?1))"
+            " UNION SELECT new FROM aliases WHERE new IN (SELECT value FROM json_each(?1))"
+        )
+        return {Oid(row[0]) for row in self._ask(sql, (json.dumps(list(commits)),))}
+
+    def aliases_of(self, commits: Sequence[Oid]) -> set[tuple[Oid, Oid]]:
+        """Return the pairs of old and new commits, of which the old is one of these, that are on the ledger."""
+        sql = "SELECT old, new FROM aliases WHERE old IN (SELECT value FROM json_each(?))"
+        return {(Oid(old), Oid(new)) for old, new in self._ask(sql, (json.dumps(list(commits)),))}
+
+    def newest_commits(self, limit: int) -> list[Located]:
+        """Return the newest completed run of each of the commits at which runs were recorded last."""
+        sql = "SELECT commit_id FROM runs WHERE commit_id IS NOT NULL GROUP BY commit_id ORDER BY max(started) DESC LIMIT ?"
+        found = (self.runs_at([Oid(row[0])])[:1] for row in self._ask(sql, (limit,)))
+        return [one for ones in found for one in ones]
+
+    def commits_with_prefix(self, prefix: str, limit: int = 10) -> list[Oid]:
+        """Return the code commits at which runs were recorded, here or elsewhere, whose ids begin with a prefix."""
+        sql = "SELECT DISTINCT commit_id FROM runs WHERE commit_id >= ? AND commit_id < ? LIMIT ?"
+        return [Oid(row[0]) for row in self._ask(sql, (prefix, prefix + "g", limit))]
+
+    def newest_on(self, branch: str) -> RunId | None:
+        """Return the newest completed run that was recorded on a branch."""
+        where = f"r.hidden = {_SHOWN} AND r.status = 'completed' AND json_extract(r.document, '$.git.branch') = ?"
+        row = next(iter(self._ask(f"SELECT r.id FROM runs AS r WHERE {where} {_NEWEST}", (branch,))), None)
+        return RunId(row[0]) if row else None
+
+    def _located(self, column: str, values: Sequence[str], every: bool) -> list[Located]:
+        shown = f"+r.hidden = {_SHOWN}" + ("" if every else " AND +r.status = 'completed'")
+        sql = (
+            "SELECT r.id, r.commit_id, json_extract(r.document, '$.git.tree'), json_extract(r.document, '$.git.dirty')"
+            f" FROM runs AS r WHERE {column} IN (SELECT value FROM json_each(?)) AND {shown} AND r.broken IS NULL"
+            f" ORDER BY {_NEWEST_FIRST}"
+        )
+        rows = self._ask(sql, (json.dumps(list(values)),))
+        return [Located(RunId(run), commit, tree, bool(dirty)) for run, commit, tree, dirty in rows]
+
+    # -- metrics and keys ---------------------------------------------------------------------------------------------
 
     def best(self, metric: str, *, lowest: bool) -> Run | None:
         """Return the completed run with the highest (or lowest) value of a metric; a value that is not a number never wins."""
@@ -722,7 +812,7 @@ class Index:
     def key_names(self, document: str) -> list[str]:
         """Return the written paths of the params or metrics of all runs, sorted."""
         rows = self._ask("SELECT key FROM keys WHERE document = ?", (document,))
-        return sorted(path_text(tuple(map(_key_of, key.split(".")))) for (key,) in rows)
+        return sorted(path_text(keys_of(key)) for (key,) in rows)
 
     def count_up_to(self, condition: str, most: int) -> int:
         """Return how many runs that are shown meet a condition, without counting beyond `most`."""
@@ -850,6 +940,11 @@ _EVERYTHING = (
     "id, started, experiment, status, name, commit_id, parent, hidden, author, trees, broken, document, params, metrics"
 )
 _REMADE = "UPDATE runs SET document = ?, params = ?, metrics = ?, ruled = ?, raw = ? WHERE id = ?"
+_CODE_KEYS: dict[CodeKey, str] = {
+    "tree": "json_extract(document, '$.git.tree')",
+    "patch_id": "json_extract(document, '$.git.patch_id')",
+    "headline": "json_extract(document, '$.git.authored') || ' ' || json_extract(document, '$.git.subject')",
+}
 _TEXTS = "r.id, r.author, r.document, r.params, r.metrics"
 _COLUMNS = "r.id, r.started, r.author, r.broken, r.document, r.params, r.metrics"
 _NEWEST_FIRST = "r.started DESC, r.id"
@@ -970,8 +1065,9 @@ def _prepare(connection: sqlite3.Connection) -> None:
 
 
 def _is_current(connection: sqlite3.Connection) -> bool:
-    tables = connection.execute("SELECT count(*) FROM sqlite_master WHERE name IN ('meta', 'entries', 'runs', 'keys')")
-    return bool(tables.fetchone()[0] == 4 and connection.execute("PRAGMA user_version").fetchone()[0] == SCHEMA)
+    names = ("meta", "entries", "runs", "keys", "aliases")
+    tables = connection.execute(f"SELECT count(*) FROM sqlite_master WHERE name IN {names}")
+    return bool(tables.fetchone()[0] == len(names) and connection.execute("PRAGMA user_version").fetchone()[0] == SCHEMA)
 
 
 def _replaced(path: Path) -> sqlite3.Connection:
@@ -1055,8 +1151,8 @@ def _ruled_row(row: tuple[Any, ...], rules: Rules | None) -> tuple[Any, ...]:
     if rules is None or row[10] is not None:
         return (*row, None, None)
     texts = row[11:14]
-    numbers = {_key_of(key): value for key, value in decode_flat(texts[2]).items()}
-    found = rules.applied_to(_unflat(decode_flat(texts[1])), numbers, _moment(row[1]))
+    numbers = {key_of(key): value for key, value in decode_flat(texts[2]).items()}
+    found = rules.applied_to(nested_of(decode_flat(texts[1])), numbers, _moment(row[1]))
     if not found.notes:
         return (*row, None, None)
     ruled = (_moved_document(texts[0], found), flat_document(found.params), flat_document(found.metrics))
@@ -1086,8 +1182,8 @@ def _run_of(row: Sequence[Any]) -> Run | BrokenRun:
     identity, started, author, broken, document, params, metrics = row
     if broken is not None:
         return BrokenRun(RunId(identity), _moment(started), author, broken)
-    numbers = {_key_of(key): value for key, value in decode_flat(metrics).items() if isinstance(value, int | float)}
-    return read_run(decode_document(document), _unflat(decode_flat(params)), numbers, author)
+    numbers = {key_of(key): value for key, value in decode_flat(metrics).items() if isinstance(value, int | float)}
+    return read_run(decode_document(document), nested_of(decode_flat(params)), numbers, author)
 
 
 def _moment(stamp: float) -> datetime:
@@ -1143,46 +1239,7 @@ def _top_level(metrics: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in metrics.items() if isinstance(value, int | float)}
 
 
-# -- flat documents -------------------------------------------------------------------------------------------------------
-
-_ENCODER = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
-_DEEPEST = 200
-_SAFE = re.compile(r"[A-Za-z0-9_-]+")
-_UNSAFE = re.compile(r"[^A-Za-z0-9_-]")
-_ESCAPED = re.compile(r"%([0-9a-f]+);")
-
-
-def flat_key(keys: Sequence[str]) -> str:
-    """Return a path in the index's own alphabet: letters, digits, ``_`` and ``-``, the rest escaped, joined by dots.
-
-    >>> flat_key(("data", "a.b"))
-    'data.a%2e;b'
-    """
-    return ".".join(key if _SAFE.fullmatch(key) else _escaped(key) for key in keys)
-
-
-def flat_document(mapping: Mapping[str, Any], keys: set[str] | None = None) -> str:
-    """Return a nested mapping as one flat JSON mapping whose values carry their type.
-
-    A finite number is itself and an infinity ``9e999``; text is prefixed with ``s``, a list is its JSON after ``l``; true,
-    false, null, NaN and the empty mapping are ``b1``, ``b0``, ``n``, ``x`` and ``m``. The flat keys are added to `keys`.
-
-    >>> flat_document({"optim": {"lr": 0.1, "name": "sgd"}, "amp": True})
-    '{"optim.lr":0.1,"optim.name":"ssgd","amp":"b1"}'
-    """
-    flat: dict[str, Any] = {}
-    _fill(mapping, "", flat)
-    if keys is not None and not keys.issuperset(flat):
-        keys.update(flat)
-    try:
-        return _ENCODER.encode(flat)
-    except ValueError:
-        return "{" + ",".join(f"{json.dumps(key)}:{_number_text(value)}" for key, value in flat.items()) + "}"
-
-
-def decode_flat(text: str) -> dict[str, Value]:
-    """Return the values of a flat document by their flat keys."""
-    return {key: _from_flat(value) if isinstance(value, str) else value for key, value in json.loads(text).items()}
+# -- run.json ------------------------------------------------------------------------------------------------------------
 
 
 def encode_document(document: Mapping[str, Value]) -> str:
@@ -1195,70 +1252,3 @@ def decode_document(text: str) -> dict[str, Any]:
     value = decode_json(text)
     assert isinstance(value, dict)
     return value
-
-
-def _fill(mapping: Mapping[str, Any], prefix: str, flat: dict[str, Any], depth: int = 0) -> None:
-    if depth > _DEEPEST:
-        raise ValueError(f"nested deeper than {_DEEPEST} mappings")
-    for key, value in mapping.items():
-        path = prefix + _flat_part(key)
-        kind = type(value)
-        if kind is float or kind is int:
-            flat[path] = value if value == value else "x"
-        elif kind is str:
-            flat[path] = "s" + value
-        elif kind is dict or isinstance(value, Mapping):
-            if value:
-                _fill(value, path + ".", flat, depth + 1)
-            else:
-                flat[path] = "m"
-        elif value is None:
-            flat[path] = "n"
-        elif kind is bool:
-            flat[path] = "b1" if value else "b0"
-        else:
-            flat[path] = "l" + encode_json(value, indent=None).decode("utf-8")
-
-
-@lru_cache(maxsize=100_000)
-def _flat_part(key: str) -> str:
-    return key if _SAFE.fullmatch(key) else _escaped(key)
-
-
-def _from_flat(text: str) -> Value:
-    kind = text[0]
-    if kind == "s":
-        return text[1:]
-    if kind == "l":
-        return decode_json(text[1:])
-    return _CONSTANTS[text] if text != "m" else {}
-
-
-_CONSTANTS: dict[str, Value] = {"b1": True, "b0": False, "n": None, "x": float("nan")}
-
-
-def _unflat(flat: Mapping[str, Value]) -> dict[str, Any]:
-    result: dict[str, Any] = {}
-    for path, value in flat.items():
-        *above, key = path.split(".")
-        inner = result
-        for part in above:
-            inner = inner.setdefault(_key_of(part), {})
-        inner[_key_of(key)] = value
-    return result
-
-
-def _number_text(value: Any) -> str:
-    if value in (float("inf"), float("-inf")):
-        return "9e999" if value > 0 else "-9e999"
-    return json.dumps(value)
-
-
-def _escaped(key: str) -> str:
-    return _UNSAFE.sub(lambda match: f"%{ord(match[0]):x};", key) if key else "%;"
-
-
-def _key_of(part: str) -> str:
-    if "%" not in part:
-        return part
-    return "" if part == "%;" else _ESCAPED.sub(lambda match: chr(int(match[1], 16)), part)

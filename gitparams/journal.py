@@ -76,6 +76,11 @@ class JournalState:
     touched: frozenset[str] = frozenset()
     code: bytes | None = None
 
+    @property
+    def layer(self) -> Layer:
+        """The params, each with its origin."""
+        return Layer(to_dict(self.run.params), self.details.origins)
+
 
 @dataclass
 class Journal:
@@ -280,6 +285,10 @@ class Journal:
         touched = state.touched | ({"metrics"} if summary else set())
         return replace(state, run=replace(state.run, metrics={**state.run.metrics, **summary}), touched=frozenset(touched))
 
+    def begun(self) -> Run:
+        """Return the run as it was when it began. Raises `FormatError`."""
+        return _read_state(_bytes(self.folder / "run.json"))[0]
+
     def _changes(self) -> Iterator[dict[str, Any]]:
         lines = [
             line
@@ -361,6 +370,9 @@ def _changed(state: JournalState, change: Mapping[str, Any]) -> JournalState:
         if isinstance(change.get(name), str):
             run = replace(run, **{name: change[name]})
             touched.add(name)
+    if isinstance(change.get("expect"), list):
+        run = replace(run, expect=tuple(dict.fromkeys((*run.expect, *map(str, change["expect"])))))
+        touched.add("expect")
     details = state.details
     if isinstance(change.get("params"), dict):
         layer = _layer(change["params"], read_origins(change.get("origins")))

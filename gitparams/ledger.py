@@ -7,9 +7,11 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
+from typing import TypeVar
 
-from gitparams.entry import Header, author_line, commit_object, message, parse_commit, run_files, tree_objects
+from gitparams.entry import Header, alias_message, author_line, commit_object, message, parse_commit, run_files, tree_objects
 from gitparams.errors import LedgerError
 from gitparams.git import Git, GitObject, RefMoved, TreeEntry
 from gitparams.lockfile import LockFile
@@ -19,6 +21,7 @@ REF = "refs/gitparams/runs"
 LOCK_PATIENCE = 5.0  # seconds; the lock only spares lost races, so after that the compare-and-swap alone decides
 ATTEMPTS = 60
 APPENDS_A_MAINTENANCE = 500
+T = TypeVar("T")
 _JOINER = "gitparams <gitparams@localhost>"  # fixed, so that every clone makes the same merge
 
 
@@ -82,23 +85,47 @@ class Ledger:
         Raises:
             LedgerError: git could not write it; the ledger is as it was.
         """
-        for attempt in range(ATTEMPTS):
-            appended: Appended | None = None
+
+        def attempt(tip: Oid | None) -> Appended:
+            appended = self._try(tip, prepare(tip))
+            self.remember(appended.commit)
+            if done is not None:
+                done(appended)
+            return appended
+
+        appended = self._insist(attempt)
+        self._maintain(appended.commit)
+        return appended
+
+    def alias(self, pairs: Sequence[tuple[Oid, Oid]], how: str, author: str, when: datetime) -> Oid:
+        """Append an entry that says which commits became which, and return it. It keeps the tree of the entry it follows.
+
+        Raises:
+            LedgerError: git could not write it, or there is no ledger yet.
+        """
+
+        def attempt(tip: Oid | None) -> Oid:
+            header = next((header for _, header in self.headers([tip] if tip else [])), None)
+            if header is None:
+                raise LedgerError("There is no entry that an alias could follow.")
+            text = alias_message(pairs, how)
+            commit = commit_object(self.git, header.tree, (tip,) if tip else (), author_line(author, when), text)
+            self._write([self.git.pack([commit])], commit.oid, tip, lambda: self.git.read(commit.oid) is None)
+            self.remember(commit.oid)
+            return commit.oid
+
+        return self._insist(attempt)
+
+    def _insist(self, attempt: Callable[[Oid | None], T]) -> T:
+        """Return what an attempt to append after the tip returns, trying again when another writer was faster."""
+        for number in range(ATTEMPTS):
             with self._lock():
                 self.git.expect_write()
-                tip = self.tip()
                 try:
-                    appended = self._try(tip, prepare(tip))
+                    return attempt(self.tip())
                 except RefMoved:
                     pass
-                else:
-                    self.remember(appended.commit)
-                    if done is not None:
-                        done(appended)
-            if appended is not None:
-                self._maintain(appended.commit)
-                return appended
-            time.sleep(os.urandom(1)[0] / 255 * min(0.5, 0.005 * 2**attempt))
+            time.sleep(os.urandom(1)[0] / 255 * min(0.5, 0.005 * 2**number))
         raise LedgerError(f"{REF} moved {ATTEMPTS} times while one entry was appended.", hint="gitparams doctor")
 
     def _try(self, tip: Oid | None, draft: Draft) -> Appended:
@@ -106,18 +133,22 @@ class Ledger:
         header = parse_commit(commit.data)
         # After a lost race all is sent again: a gc may have taken meanwhile what no ref named.
         packs = [*draft.packs, self.git.pack(objects)]
+        self._write(packs, commit.oid, tip, lambda: self._lost(header.tree, draft))
+        return Appended(commit.oid, tip, header, draft)
+
+    def _write(self, packs: Sequence[bytes], commit: Oid, tip: Oid | None, lost: Callable[[], bool]) -> None:
+        """Write packs and move the ref to a commit of theirs; `lost` tells afterwards whether objects are gone."""
         keeps: list[Path | None] = []
         try:
             keeps.extend([self.git.write_pack(pack) for pack in packs])
-            self.git.move_ref(REF, commit.oid, tip)
-            if self.git.collecting or self._lost(header.tree, draft):
+            self.git.move_ref(REF, commit, tip)
+            if self.git.collecting or lost():
                 # A gc that began after our look at gc.pid may take, or have taken, what no ref named at that time.
                 keeps.extend([self.git.write_pack(pack, whole=True) for pack in packs])
         finally:
             for keep in keeps:
                 if keep is not None:
                     keep.unlink(missing_ok=True)
-        return Appended(commit.oid, tip, header, draft)
 
     def _lost(self, tree: Oid, draft: Draft) -> bool:
         """Tell whether objects of an entry are gone; a gc takes a pack's objects together, so one of each pack tells."""

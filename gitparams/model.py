@@ -66,6 +66,12 @@ class EventKind(StrEnum):
     MERGE = "merge"
     IMPORT = "import"
     PURGE = "purge"
+    ALIAS = "alias"
+
+    @property
+    def of_run(self) -> bool:
+        """Whether its entries hold the state of a run; the others say something of the ledger or of commits."""
+        return self not in (EventKind.MERGE, EventKind.PURGE, EventKind.ALIAS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +99,7 @@ class CodeState:
         tree: the id of the tree in ``code/``; None when it was left out.
         dirty: whether tracked files differed from the commit.
         patch_id: ``git patch-id --stable`` of the commit, to find it again after a rebase.
+        subject, authored: the commit's subject and its author date in ISO 8601, to find it again when a rebase met a conflict.
         note: why ``code/`` was left out.
         submodules: path → the commit that was checked out there, with `` dirty`` after it when tracked files differed.
     """
@@ -102,6 +109,8 @@ class CodeState:
     tree: Oid | None = None
     dirty: bool = False
     patch_id: str | None = None
+    subject: str | None = None
+    authored: str | None = None
     note: str | None = None
     submodules: Mapping[str, str] = field(default_factory=dict)
 
@@ -126,6 +135,7 @@ class Run:
         exit_code: the program's exit code, 128+n when signal n killed it; None when unknown.
         seeds: the params that are seeds. inputs, outputs: path → digest of files read and written.
         tags: sorted. note: free text.
+        expect: what was expected of it before it began, an expression each; never changed later.
         deleted: hidden by `rm`, restorable.
         parent: the run it was started from or belongs to.
         group: whether it only holds child runs.
@@ -160,6 +170,7 @@ class Run:
     outputs: Mapping[str, Value] = field(default_factory=dict)
     tags: tuple[str, ...] = ()
     note: str = ""
+    expect: tuple[str, ...] = ()
     deleted: bool = False
     parent: RunId | None = None
     group: bool = False

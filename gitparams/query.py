@@ -44,7 +44,8 @@ from keyword import kwlist
 from typing import Any, NamedTuple, NoReturn, Protocol
 
 from gitparams.errors import GitParamsError, ParamsError, UsageError
-from gitparams.index import Function, Order, flat_key, iso_date, paths_meant
+from gitparams.flat import flat_key
+from gitparams.index import Function, Order, iso_date, paths_meant
 from gitparams.model import Run, Status
 from gitparams.params import MISSING, flatten, get, path_keys, path_text
 from gitparams.values import decode_json, encode_json
@@ -176,7 +177,21 @@ def evaluate(text: str, run: Run, *, before: Run | None = None, date: Callable[[
     >>> evaluate('optim.lr < 0.5 and acc >= 0.9 and status == "completed"', run)
     True
     """
-    return _holds(_Reader(text, _KeysOf(run), date or iso_date).read(), run, before)
+    return read(text, OfRun(run, before), date).holds()
+
+
+def read(text: str, subject: Subject, date: Callable[[str], float] | None = None) -> Expression:
+    """Return an expression about a subject; a key that it does not have is missing, not an error.
+
+    Args:
+        text: the expression.
+        subject: what it is asked of.
+        date: reads the dates; ISO 8601 alone when None.
+
+    Raises:
+        QueryError: it is no expression of this language, or a bare key is both a param and a metric of the subject.
+    """
+    return Expression(text, subject, _Reader(text, _KeysOf(subject), date or iso_date).read())
 
 
 # -- what an expression says ----------------------------------------------------------------------------------------------
@@ -186,7 +201,9 @@ class _Literal(NamedTuple):
     value: Any
 
 
-class _Leaf(NamedTuple):
+class Leaf(NamedTuple):
+    """A key of ``params`` or ``metrics``; the name of a metric is one key, dots and all."""
+
     document: str
     keys: tuple[str, ...]
 
@@ -198,7 +215,9 @@ def _quoted(key: str) -> str:
     return '"' + key.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-class _Field(NamedTuple):
+class Field(NamedTuple):
+    """A field of a run."""
+
     name: str
 
     def __str__(self) -> str:
@@ -210,7 +229,7 @@ class _Sum(NamedTuple):
     operands: tuple[_Operand, ...]
 
 
-_Operand = _Literal | _Leaf | _Field | _Sum
+_Operand = _Literal | Leaf | Field | _Sum
 
 
 class _Comparison(NamedTuple):
@@ -234,13 +253,13 @@ class _Contains(NamedTuple):
 class _Begins(NamedTuple):
     """An id or a commit, by its first letters."""
 
-    item: _Field
+    item: Field
     start: str
     negated: bool
 
 
 class _Exists(NamedTuple):
-    item: _Leaf | _Field
+    item: Leaf | Field
 
 
 class _IsNan(NamedTuple):
@@ -270,6 +289,7 @@ class _Junction(NamedTuple):
 
 
 _Condition = _Comparison | _Among | _Contains | _Begins | _Exists | _IsNan | _Changed | _Glob | _Truth | _Not | _Junction
+Named = Leaf | Field
 _FLIPPED = {"==": "==", "!=": "!=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
 _OPPOSITE = {"AND": "OR", "OR": "AND"}
 
@@ -350,7 +370,7 @@ _SHORTEST = 4
 class _Keys(Protocol):
     """Whose keys an expression names."""
 
-    def has(self, leaf: _Leaf) -> bool:
+    def has(self, leaf: Leaf) -> bool:
         """Tell whether the key is there."""
 
     def names(self) -> dict[str, list[str]]:
@@ -360,7 +380,7 @@ class _Keys(Protocol):
 class _KnownKeys(NamedTuple):
     known: Known
 
-    def has(self, leaf: _Leaf) -> bool:
+    def has(self, leaf: Leaf) -> bool:
         return self.known.has_key(leaf.document, leaf.keys)
 
     def names(self) -> dict[str, list[str]]:
@@ -368,11 +388,11 @@ class _KnownKeys(NamedTuple):
 
 
 class _KeysOf(NamedTuple):
-    """The keys of one run: where one is not, it is missing, and no error."""
+    """The keys of one subject: where one is not, it is missing, and no error."""
 
-    run: Run
+    subject: Subject
 
-    def has(self, leaf: _Leaf) -> bool:
+    def has(self, leaf: Leaf) -> bool:
         return True
 
     def names(self) -> dict[str, list[str]]:
@@ -480,7 +500,7 @@ class _Reader:
             self._refuse_at(place + error.start, "this is no character of a text.")
 
     def _check_word(self, word: str, place: int, end: int) -> None:
-        if word in ("AND", "OR", "NOT", "IN", "IS") and not self.keys.has(_Leaf("params", (word,))):
+        if word in ("AND", "OR", "NOT", "IN", "IS") and not self.keys.has(Leaf("params", (word,))):
             self._refuse_at(place, f"{word} is written small.", self._corrected(place, word, word.lower()))
         if word.lower() == "like" and place and re.match(_STRING_NEXT, self.text[end : end + _PASTED]):
             self._refuse_at(place, f"{word} is no operator here.", 'glob(params.model, "res*")')
@@ -579,7 +599,7 @@ class _Reader:
     def _comparison(self, operator: str, left: _Operand, right: _Operand, nodes: tuple[ast.expr, ast.expr]) -> _Condition:
         if isinstance(left, _Literal) and not isinstance(right, _Literal):
             return self._comparison(_FLIPPED[operator], right, left, nodes[::-1])
-        if isinstance(left, _Field) and isinstance(right, _Literal) and isinstance(right.value, str):
+        if isinstance(left, Field) and isinstance(right, _Literal) and isinstance(right.value, str):
             if FIELDS[left.name].kind == "date":
                 right = _Literal(self._moment(right.value, nodes[1]))
             elif left.name in _ABBREVIATED and operator in ("==", "!=") and len(right.value) >= _SHORTEST:
@@ -604,7 +624,7 @@ class _Reader:
             return _Contains(self._side(left, right, depth), container, negated)
         item = self._operand(left, depth + 1)
         choices = [self._choice(element, left, depth) for element in right.elts]
-        if isinstance(item, _Field) and (item.name in _ABBREVIATED or FIELDS[item.name].kind == "date") and choices:
+        if isinstance(item, Field) and (item.name in _ABBREVIATED or FIELDS[item.name].kind == "date") and choices:
             operator = "!=" if negated else "=="
             pairs = zip(choices, right.elts, strict=True)
             parts = tuple(self._comparison(operator, item, choice, (left, node)) for choice, node in pairs)
@@ -623,7 +643,7 @@ class _Reader:
             self._refuse(node, f"{name} takes {'a value and a pattern' if wanted == 2 else 'one value'}.", _CALLS[name])
         first = node.args[0]
         if name == "tag":
-            return _Contains(_Literal(self._plain_text(first, name)), _Field("tags"), False)
+            return _Contains(_Literal(self._plain_text(first, name)), Field("tags"), False)
         if name == "glob":
             return _Glob(self._operand(first, depth + 1), self._plain_text(node.args[1], name))
         if name == "isnan":
@@ -635,7 +655,7 @@ class _Reader:
         item = self._key(first, lenient=name == "exists", whole=True)
         if name == "exists":
             return _Exists(item)
-        if not isinstance(item, _Leaf) or item.document != "params":
+        if not isinstance(item, Leaf) or item.document != "params":
             self._refuse(first, "changed is about params.", "changed(params.lr)")
         return _Changed(path_text(item.keys))
 
@@ -707,10 +727,10 @@ class _Reader:
         """Refuse a subtraction that is the name of a key, and say how that is written."""
         written = self._written(node)
         root, _, rest = written.partition(".")
-        leaves = [_Leaf(root, tuple(rest.split(".")))] if root in ("params", "metrics") and rest else []
-        leaves += [_Leaf(document, tuple(written.split("."))) for document in ("params", "metrics")]
+        leaves = [Leaf(root, tuple(rest.split(".")))] if root in ("params", "metrics") and rest else []
+        leaves += [Leaf(document, tuple(written.split("."))) for document in ("params", "metrics")]
         for leaf in leaves if self.keys.names() else ():
-            leaf = _Leaf("metrics", (".".join(leaf.keys),)) if leaf.document == "metrics" else leaf
+            leaf = Leaf("metrics", (".".join(leaf.keys),)) if leaf.document == "metrics" else leaf
             if self.keys.has(leaf):
                 self._refuse(node, f"- subtracts here; the key {leaf.keys[-1]} is written in brackets.", str(leaf))
 
@@ -727,7 +747,7 @@ class _Reader:
 
     # -- keys
 
-    def _key(self, node: ast.expr, *, lenient: bool = False, whole: bool = False) -> _Leaf | _Field:
+    def _key(self, node: ast.expr, *, lenient: bool = False, whole: bool = False) -> Leaf | Field:
         """Return the key that is meant.
 
         Args:
@@ -737,7 +757,7 @@ class _Reader:
         """
         keys = self._written_keys(node)
         if len(keys) == 1 and keys[0] in FIELDS:
-            return _Field(keys[0])
+            return Field(keys[0])
         if keys[0] in ("params", "metrics"):
             if len(keys) == 1:
                 self._refuse(node, f"which of the {keys[0]}?", self._first_of(keys[0]))
@@ -755,12 +775,11 @@ class _Reader:
             return _leaf("params", keys)
         return self._refuse_unknown(node, keys, found)
 
-    def _bare(self, keys: tuple[str, ...]) -> list[_Leaf]:
+    def _bare(self, keys: tuple[str, ...]) -> list[Leaf]:
         candidates = [_leaf("params", keys), _leaf("metrics", keys)]
         if isinstance(self.keys, _KeysOf):
-            there = [get(self.keys.run.params, keys) is not MISSING, ".".join(keys) in self.keys.run.metrics]
-            chosen = [leaf for leaf, has in zip(candidates, there, strict=True) if has]
-            return chosen or candidates[:1]
+            subject = self.keys.subject
+            return [leaf for leaf in candidates if subject.has(leaf)] or candidates[:1]
         return [leaf for leaf in candidates if self.keys.has(leaf)]
 
     def _written_keys(self, node: ast.expr) -> tuple[str, ...]:
@@ -800,7 +819,7 @@ class _Reader:
         names = self.keys.names().get(document)
         return str(_leaf(document, path_keys(names[0]))) if names else None
 
-    def _refuse_unknown(self, node: ast.expr, keys: tuple[str, ...], found: Sequence[_Leaf]) -> NoReturn:
+    def _refuse_unknown(self, node: ast.expr, keys: tuple[str, ...], found: Sequence[Leaf]) -> NoReturn:
         written = path_text(keys)
         own = keys[1:] if keys[0] == "params" else keys
         if below := self._below(own) if keys[0] != "metrics" else []:
@@ -825,8 +844,8 @@ class _Reader:
         return near_misses(written, self.keys.names())
 
 
-def near_misses(written: str, names: Mapping[str, Sequence[str]]) -> str | None:
-    """Return the keys and fields much like a word, as a question, or None.
+def near_misses(written: str, names: Mapping[str, Sequence[str]], *, fields: bool = True) -> str | None:
+    """Return the keys and, with `fields`, the fields much like a word, as a question, or None.
 
     >>> near_misses("params.optm.lr", {"params": ["optim.lr", "seed"], "metrics": ["acc"]})
     'did you mean params.optim.lr?'
@@ -838,7 +857,7 @@ def near_misses(written: str, names: Mapping[str, Sequence[str]]) -> str | None:
     leaves = {name: str(_leaf(document, path_keys(name))) for document in names for name in names[document]}
     same_end = [name for name in leaves if name.endswith(f".{sought}")]
     close = [*same_end[:3], *get_close_matches(sought, leaves, 3, 0.65)]
-    found = [leaves[name] for name in close] + get_close_matches(sought, FIELDS, 3, 0.75)
+    found = [leaves[name] for name in close] + get_close_matches(sought, FIELDS if fields else (), 3, 0.75)
     found = list(dict.fromkeys(found))[:3]
     return f"did you mean {' or '.join(found)}?" if found else None
 
@@ -874,9 +893,9 @@ _SIGNS: dict[str, tuple[str, str | None]] = {
 }
 
 
-def _leaf(document: str, keys: Sequence[str]) -> _Leaf:
+def _leaf(document: str, keys: Sequence[str]) -> Leaf:
     """Return a key; a metric's name is one key, dots and all."""
-    return _Leaf(document, (".".join(keys),) if document == "metrics" else tuple(keys))
+    return Leaf(document, (".".join(keys),) if document == "metrics" else tuple(keys))
 
 
 def _calculated(operator: str, operands: tuple[_Operand, ...]) -> _Operand:
@@ -977,60 +996,235 @@ def _calculate(operator: str, values: Sequence[Any]) -> Any:
 # -- in Python ------------------------------------------------------------------------------------------------------------
 
 
-def _holds(node: _Condition, run: Run, before: Run | None) -> bool:
+class Subject(Protocol):
+    """What an expression is asked of in plain Python; `OfRun` is one."""
+
+    def has(self, item: Leaf) -> bool:
+        """Tell whether a bare key may mean it."""
+
+    def value(self, item: Named) -> Any:
+        """Return a value, `MISSING` where there is none."""
+
+    def exists(self, item: Named) -> bool:
+        """Tell what ``exists`` answers."""
+
+    def changed(self, path: str) -> bool:
+        """Tell whether a param, one below it, or one that a glob means is another than before."""
+
+    def known(self, item: Named) -> bool:
+        """Tell whether its value can be compared with anything."""
+
+
+class OfRun(NamedTuple):
+    """One run as the subject of an expression, and the run that ``changed`` compares with."""
+
+    run: Run
+    before: Run | None = None
+
+    def has(self, item: Leaf) -> bool:
+        """Tell whether the run has it."""
+        return self.exists(item)
+
+    def value(self, item: Named) -> Any:
+        """Return the run's value."""
+        if isinstance(item, Field):
+            return FIELDS[item.name].value(self.run)
+        value = self.run.metrics.get(item.keys[0], MISSING) if item.document == "metrics" else get(self.run.params, item.keys)
+        return MISSING if isinstance(value, Mapping) and value else _fitting(value)
+
+    def exists(self, item: Named) -> bool:
+        """Tell whether the run has it, a mapping of params too, and a field that is not null."""
+        if isinstance(item, Leaf) and item.document == "params":
+            return get(self.run.params, item.keys) is not MISSING
+        return self.value(item) not in (MISSING, None)
+
+    def changed(self, path: str) -> bool:
+        """Tell whether it differs from the run before; not when there is none."""
+        return self.before is not None and has_changed(path, self.before, self.run)
+
+    def known(self, item: Named) -> bool:
+        """Tell whether the run has a value there that is not NaN."""
+        return not _is_void(self.value(item))
+
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """An expression about a subject.
+
+    Attributes:
+        text: as it was written.
+        subject: what it is asked of.
+    """
+
+    text: str
+    subject: Subject
+    _condition: _Condition
+
+    def holds(self) -> bool:
+        """Tell whether the subject meets it, by the two-valued logic of the language."""
+        return _holds(self._condition, self.subject)
+
+    def surely(self) -> bool:
+        """Tell whether it is met whatever the values may be that are missing, NaN or of a type that cannot be compared.
+
+        >>> from gitparams.model import new_run_id, now
+        >>> diverged = OfRun(Run(new_run_id(), Status.COMPLETED, now(), metrics={"loss": math.nan}))
+        >>> [(asked.holds(), asked.surely()) for asked in [read("not loss > 0.5", diverged)]]
+        [(True, False)]
+        """
+        return _surely(self._condition, self.subject, negated=False)
+
+    def named(self) -> tuple[Named, ...]:
+        """Return the keys and fields whose values it asks for, in their order, each once."""
+        return tuple(dict.fromkeys(item for condition in _leaves(self._condition) for item in _compared_in(condition)))
+
+    def existing(self) -> tuple[Named, ...]:
+        """Return the keys and fields of which it asks whether they are there."""
+        return tuple(dict.fromkeys(item.item for item in _leaves(self._condition) if isinstance(item, _Exists)))
+
+    def changing(self) -> tuple[str, ...]:
+        """Return the paths of which it asks whether they changed."""
+        return tuple(dict.fromkeys(item.path for item in _leaves(self._condition) if isinstance(item, _Changed)))
+
+    def unknown(self) -> tuple[Named, ...]:
+        """Return what it compares and cannot be compared, but where ``exists`` or ``isnan`` beside it settles the answer."""
+        return tuple(dict.fromkeys(_unknown(self._condition, self.subject)))
+
+
+def has_changed(path: str, before: Run, after: Run) -> bool:
+    """Tell whether a param, one below it, or one that a glob means differs between two runs."""
+    new, old = flatten(after.params), flatten(before.params)
+    return any(
+        _differ(new.get(name, MISSING), old.get(name, MISSING)) for name in paths_meant(path, dict.fromkeys([*new, *old]))
+    )
+
+
+def _holds(node: _Condition, subject: Subject) -> bool:
     match node:
         case _Junction("AND", parts):
-            return all(_holds(part, run, before) for part in parts)
+            return all(_holds(part, subject) for part in parts)
         case _Junction(_, parts):
-            return any(_holds(part, run, before) for part in parts)
+            return any(_holds(part, subject) for part in parts)
         case _Not(condition):
-            return not _holds(condition, run, before)
+            return not _holds(condition, subject)
         case _Comparison(operator, left, right):
-            return _compare(operator, _value(left, run), _value(right, run))
+            return _compare(operator, _value(left, subject), _value(right, subject))
         case _Among(item, choices, negated):
-            value = _value(item, run)
+            value = _value(item, subject)
             return value is not MISSING and any(_equal(value, choice) for choice in choices) != negated
         case _Contains(needle, container, negated):
-            sought, where = _value(needle, run), _value(container, run)
+            sought, where = _value(needle, subject), _value(container, subject)
             return sought is not MISSING and where is not MISSING and _contains(sought, where) != negated
         case _Begins(item, start, negated):
-            text = _value(item, run)
+            text = _value(item, subject)
             return (isinstance(text, str) and text.startswith(start)) != negated
         case _Exists(item):
-            return _exists(item, run)
+            return subject.exists(item)
         case _IsNan(item):
-            value = _value(item, run)
+            value = _value(item, subject)
             return isinstance(value, float) and math.isnan(value)
         case _Changed(path):
-            return before is not None and _changed(path, run, before)
+            return subject.changed(path)
         case _Glob(item, pattern):
-            return _matches(_value(item, run), pattern)
+            return _matches(_value(item, subject), pattern)
         case _Truth(item):
-            return bool(_value(item, run))
+            return bool(_value(item, subject))
 
 
-def _value(node: _Operand, run: Run) -> Any:
+def _value(node: _Operand, subject: Subject) -> Any:
     match node:
         case _Literal(value):
             return value
-        case _Field(name):
-            return FIELDS[name].value(run)
         case _Sum(operator, operands):
-            return _calculate(operator, [_value(operand, run) for operand in operands])
-        case _Leaf(document, keys):
-            value = run.metrics.get(keys[0], MISSING) if document == "metrics" else get(run.params, keys)
-            return MISSING if isinstance(value, Mapping) and value else _fitting(value)
+            return _calculate(operator, [_value(operand, subject) for operand in operands])
+        case Leaf() | Field():
+            return subject.value(node)
 
 
-def _exists(item: _Leaf | _Field, run: Run) -> bool:
-    if isinstance(item, _Leaf) and item.document == "params":
-        return get(run.params, item.keys) is not MISSING
-    return _value(item, run) not in (MISSING, None)
+def _surely(node: _Condition, subject: Subject, *, negated: bool) -> bool:
+    match node:
+        case _Not(inner):
+            return _surely(inner, subject, negated=not negated)
+        case _Junction(operator, parts):
+            found = (_surely(part, subject, negated=negated) for part in parts)
+            return all(found) if (operator == "AND") != negated else any(found)
+        case _:
+            return not _is_unknown(node, subject) and _holds(node, subject) != negated
 
 
-def _changed(path: str, run: Run, before: Run) -> bool:
-    new, old = flatten(run.params), flatten(before.params)
-    return any(_differ(new.get(name, MISSING), old.get(name, MISSING)) for name in paths_meant(path, [*new, *old]))
+def _unknown(node: _Condition, subject: Subject) -> list[Named]:
+    match node:
+        case _Not(inner):
+            return _unknown(inner, subject)
+        case _Junction(operator, parts):
+            if any(_is_guard(part) and _holds(part, subject) == (operator == "OR") for part in parts):
+                return []
+            return [item for part in parts for item in _unknown(part, subject)]
+    if not _is_unknown(node, subject):
+        return []
+    items = _compared_in(node)
+    return [item for item in items if not subject.known(item)] or items
+
+
+def _is_guard(node: _Condition) -> bool:
+    return isinstance(node, _Exists | _IsNan) or (isinstance(node, _Not) and _is_guard(node.condition))
+
+
+def _is_unknown(node: _Condition, subject: Subject) -> bool:
+    """Tell whether a condition compares what cannot be compared."""
+    if isinstance(node, _Exists | _IsNan | _Changed):
+        return False
+    if not all(map(subject.known, _compared_in(node))) or any(_is_void(_value(side, subject)) for side in _operands(node)):
+        return True
+    return isinstance(node, _Comparison) and not _comparable(
+        node.operator, *(_value(side, subject) for side in _operands(node))
+    )
+
+
+def _comparable(operator: str, left: Any, right: Any) -> bool:
+    if operator in ("==", "!="):
+        return True
+    return (_is_number(left) and _is_number(right)) or (isinstance(left, str) and isinstance(right, str))
+
+
+def _is_void(value: Any) -> bool:
+    return value is MISSING or (isinstance(value, float) and math.isnan(value))
+
+
+def _leaves(node: _Condition) -> list[_Condition]:
+    """Return the conditions that are joined or negated in one."""
+    match node:
+        case _Not(inner):
+            return _leaves(inner)
+        case _Junction(_, parts):
+            return [leaf for part in parts for leaf in _leaves(part)]
+        case _:
+            return [node]
+
+
+def _compared_in(node: _Condition) -> list[Named]:
+    """Return the keys and fields whose values a condition without ``and``, ``or`` and ``not`` asks for."""
+    return [item for operand in _operands(node) for item in _items(operand)]
+
+
+def _operands(node: _Condition) -> list[_Operand]:
+    match node:
+        case _Comparison(_, left, right) | _Contains(left, right, _):
+            return [left, right]
+        case _Among(item, _, _) | _Begins(item, _, _) | _IsNan(item) | _Glob(item, _) | _Truth(item):
+            return [item]
+        case _:
+            return []
+
+
+def _items(operand: _Operand) -> list[Named]:
+    match operand:
+        case _Sum(_, operands):
+            return [item for part in operands for item in _items(part)]
+        case Leaf() | Field():
+            return [operand]
+        case _:
+            return []
 
 
 def _differ(left: Any, right: Any) -> bool:
@@ -1139,8 +1333,8 @@ class _Compiler:
         sql = _call("gitparams_contains", self._term(needle), self._term(container))
         return _Sql(f"NOT {sql.text}", sql.values) if negated else sql
 
-    def _exists(self, item: _Leaf | _Field) -> _Sql:
-        if isinstance(item, _Field):
+    def _exists(self, item: Leaf | Field) -> _Sql:
+        if isinstance(item, Field):
             return _Sql(f"{FIELDS[item.name].sql} != 'n'")
         there = [_Sql(f"{self._leaf(item, indexed=False)} IS NOT NULL")] if self.known.has_key(item.document, item.keys) else []
         above = path_text(item.keys)
@@ -1158,14 +1352,14 @@ class _Compiler:
         match node:
             case _Literal(value):
                 return _Sql("?", (_encoded(value),))
-            case _Field(name):
+            case Field(name):
                 return _Sql(FIELDS[name].sql if " || " not in FIELDS[name].sql else f"({FIELDS[name].sql})")
-            case _Leaf():
+            case Leaf():
                 return _Sql(self._leaf(node, indexed=indexed))
             case _Sum():
                 return self._calculation(node)
 
-    def _leaf(self, leaf: _Leaf, *, indexed: bool) -> str:
+    def _leaf(self, leaf: Leaf, *, indexed: bool) -> str:
         if not self.known.has_key(leaf.document, leaf.keys):
             return "NULL"
         if indexed:
@@ -1174,7 +1368,7 @@ class _Compiler:
 
     def _calculation(self, node: _Sum) -> _Sql:
         """Return the call of a calculation: its program in reverse Polish, and the values of the keys in it."""
-        operands: dict[_Leaf | _Field, int] = {}
+        operands: dict[Leaf | Field, int] = {}
         program: list[str] = []
 
         def write(part: _Operand) -> None:
@@ -1185,7 +1379,7 @@ class _Compiler:
                     for each in inner:
                         write(each)
                     program.append(f"{operator}:{len(inner)}")
-                case _Leaf() | _Field():
+                case Leaf() | Field():
                     program.append(f"@{operands.setdefault(part, len(operands))}")
 
         write(node)
@@ -1195,12 +1389,12 @@ class _Compiler:
 
     def _notice(self, item: _Operand, value: Any) -> None:
         """Note what a comparison can never say yes to, which is a surprise when a number was recorded as text."""
-        if isinstance(item, _Field):
+        if isinstance(item, Field):
             self._notice_field(item.name, value)
-        elif isinstance(item, _Leaf) and (_is_number(value) or isinstance(value, str)):
+        elif isinstance(item, Leaf) and (_is_number(value) or isinstance(value, str)):
             self._notice_leaf(item, "text" if _is_number(value) else "a number")
 
-    def _notice_leaf(self, leaf: _Leaf, kind: str) -> None:
+    def _notice_leaf(self, leaf: Leaf, kind: str) -> None:
         if leaf.document == "metrics" and kind == "text":
             return
         sql = self._leaf(leaf, indexed=True)
@@ -1262,9 +1456,9 @@ def _narrows(node: _Condition) -> bool:
             return any(map(_narrows, parts))
         case _Junction(_, parts):
             return all(map(_narrows, parts))
-        case _Comparison(operator, _Leaf(), _Literal()):
+        case _Comparison(operator, Leaf(), _Literal()):
             return operator != "!="
-        case _Among(_Leaf(), _, negated):
+        case _Among(Leaf(), _, negated):
             return not negated
         case _:
             return False

@@ -10,13 +10,10 @@ Optics* 15, 1976; I. J. Thompson, A. R. Barnett, *J. Comput. Phys.* 64, 1986). T
 
 from __future__ import annotations
 
-import gc
-import json
 import math
 from ast import literal_eval
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from functools import cached_property, lru_cache
@@ -25,11 +22,11 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from gitparams.directions import Direction, direction
 from gitparams.errors import UsageError
-from gitparams.index import _key_of, decode_flat, flat_document
+from gitparams.flat import TOKENS, decode_flat, flat_document, key_of, no_collecting, value_of_token, written
 from gitparams.model import Metric, Run, RunId, Status
-from gitparams.params import MISSING, flatten, get, path_keys, path_text
+from gitparams.params import MISSING, flatten, get, nested, path_keys, unflatten
 from gitparams.seeds import is_seed
-from gitparams.values import Value
+from gitparams.values import Value, same
 
 SIGNIFICANCE = 0.05
 """A difference exceeds the noise when chance alone would give as large a one less often than this."""
@@ -216,7 +213,7 @@ class Replicate(NamedTuple):
     def metrics(self) -> Mapping[str, Metric]:
         """The summary, one number a name."""
         numbers = decode_flat(self.document)
-        return {_name(key): value for key, value in numbers.items() if isinstance(value, int | float)}
+        return {key_of(key): value for key, value in numbers.items() if isinstance(value, int | float)}
 
 
 class Member(Protocol):
@@ -263,12 +260,12 @@ class Group(Generic[M]):
     def params(self) -> Mapping[str, Value]:
         """The params that are equal in all of the runs, by written path."""
         tokens = zip(self._keys, _parted(self._values), strict=True) if self._keys else ()
-        return {_written(key): _value(token) for key, token in tokens}
+        return {written(key): value_of_token(token) for key, token in tokens}
 
     @cached_property
     def seeds(self) -> tuple[Mapping[str, Value], ...]:
         """The seeds of each run, by written path."""
-        return tuple({_written(key): _value(token) for key, token in seeds.items()} for seeds in self._seeds)
+        return tuple({written(key): value_of_token(token) for key, token in seeds.items()} for seeds in self._seeds)
 
     @cached_property
     def metrics(self) -> Mapping[str, Spread]:
@@ -333,9 +330,25 @@ def grouped_rows(rows: Iterable[Row], *, ignore: Sequence[str] = (), seeds: Sequ
     return _gathered(items, _Sorter(tuple(ignore), tuple(seeds)))
 
 
+def together(runs: Sequence[Run]) -> Group[Run]:
+    """Return any runs, newest first, as one group: its params are those that are equal in all of them.
+
+    >>> from gitparams.model import Status, new_run_id, now
+    >>> from gitparams.params import nested
+    >>> def run(lr):
+    ...     return Run(new_run_id(), Status.COMPLETED, now(), params=nested({"lr": lr, "batch": 64}), metrics={"acc": lr})
+    >>> group = together([run(0.75), run(0.25)])
+    >>> group.params, group.left_out, group.metrics["acc"].mean
+    ({'batch': 64}, ('lr',), 0.5)
+    """
+    flat = [flatten(run.params) for run in runs]
+    every = dict.fromkeys(path for params in flat for path in params)
+    common = {path: flat[0][path] for path in every if all(path in one and same(one[path], flat[0][path]) for one in flat)}
+    alike = [replace(run, experiment=runs[0].experiment, params=nested(unflatten(common))) for run in runs]
+    return replace(grouped(alike)[0], runs=tuple(runs), left_out=tuple(sorted(every.keys() - common.keys())))
+
+
 _STATUS = {str(status): status for status in Status}
-# values keep their text: 1 and 1.0 are two values, and most of them are only compared
-_TOKENS = json.JSONDecoder(parse_float=str, parse_int=str)
 _PARTED = "\0"
 
 
@@ -358,7 +371,7 @@ class _Sorter:
 
     def sort(self, document: str) -> tuple[_Plan, str, dict[str, str]]:
         """Return how a document was taken apart, the values that replicates share, and the seeds."""
-        tokens, _ = _TOKENS.raw_decode(document)
+        tokens, _ = TOKENS.raw_decode(document)
         shape = tuple(tokens)
         plan = self._plans.get(shape)
         if plan is None:
@@ -366,9 +379,9 @@ class _Sorter:
         return plan, _joined(plan.values(tokens)), {key: tokens[key] for key in plan.seeds}
 
     def _plan(self, shape: tuple[str, ...]) -> _Plan:
-        paths = {key: _written(key) for key in sorted(shape)}
+        paths = {key: written(key) for key in sorted(shape)}
         seeds = tuple(key for key, path in paths.items() if is_seed(path, self._seeds))
-        left_out = frozenset(key for key, path in paths.items() if key in seeds or _is_ignored(path, self._ignore))
+        left_out = frozenset(key for key, path in paths.items() if key in seeds or is_ignored(path, self._ignore))
         kept = tuple(key for key in paths if key not in left_out)
         return _Plan(self._kept.setdefault(kept, kept), _values_at(kept), seeds, left_out)
 
@@ -390,7 +403,12 @@ def _values_at(keys: Sequence[str]) -> Callable[[Mapping[str, str]], tuple[str, 
     return lambda tokens: tuple(tokens[key] for key in keys)
 
 
-def _is_ignored(path: str, globs: Sequence[str]) -> bool:
+def is_ignored(path: str, globs: Sequence[str]) -> bool:
+    """Tell whether globs of names or of written paths mean a param; ``logging`` means all below it too.
+
+    >>> is_ignored("logging.level", ["logging"]), is_ignored("optim.lr", ["l?"]), is_ignored("optim.lr", ["opt"])
+    (True, True, False)
+    """
     if not globs:
         return False
     name = path_keys(path)[-1]
@@ -406,7 +424,7 @@ _Item = tuple[float, M, Mapping[str, str], frozenset[str]]
 def _gathered(items: Iterable[tuple[M, float, str, str]], sorter: _Sorter) -> list[Group[M]]:
     piles: dict[tuple[str, int, str], list[_Item[M]]] = {}
     kept: dict[int, tuple[str, ...]] = {}
-    with _no_collecting():
+    with no_collecting():
         for run, stamp, experiment, document in items:
             plan, values, seeds = sorter.sort(document)
             kept[id(plan.kept)] = plan.kept  # one tuple for all documents that keep the same keys
@@ -427,39 +445,9 @@ def _group(pile: Sequence[_Item[M]], experiment: str, keys: tuple[str, ...], val
     return Group(runs, experiment, _paths_of(frozenset(left_out)), keys, values, seeds)
 
 
-@contextmanager
-def _no_collecting() -> Iterator[None]:
-    """Keep the collector away while many values are made and none of them in a circle: it takes as long as all the rest."""
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if collecting:
-            gc.enable()
-
-
 @lru_cache(maxsize=256)
 def _paths_of(keys: frozenset[frozenset[str]]) -> tuple[str, ...]:
-    return tuple(sorted({_written(key) for some in keys for key in some}))
-
-
-@lru_cache(maxsize=100_000)
-def _written(flat: str) -> str:
-    """Return the written path of a key of the index."""
-    return path_text(tuple(map(_key_of, flat.split("."))))
-
-
-@lru_cache(maxsize=10_000)
-def _name(flat: str) -> str:
-    """Return the name of a metric of the index."""
-    return _key_of(flat)
-
-
-def _value(token: str) -> Value:
-    """Return the value of a token: a number's text, or text that carries its type."""
-    text = token if token[0] in "-0123456789" else json.dumps(token)
-    return decode_flat(f'{{"value":{text}}}')["value"]
+    return tuple(sorted({written(key) for some in keys for key in some}))
 
 
 # -- two groups -----------------------------------------------------------------------------------------------------------
@@ -515,13 +503,22 @@ def compared(a: Group[Any], b: Group[Any], metric: str) -> Difference:
         return Difference(metric, before, after, delta, why="no noise on either side: all runs of a side have one value")
     if not (math.isfinite(scale) and math.isfinite(delta)):
         return Difference(metric, before, after, delta, why="numbers too large to compare")
-    t, df = _welch(delta / scale, before.std / scale, before.n, after.std / scale, after.n)
+    t, df = welch(delta / scale, before.std / scale, before.n, after.std / scale, after.n)
     p = t_tails(t, df)
     return Difference(metric, before, after, delta, t, df, p, p < SIGNIFICANCE, _weakness(min(before.n, after.n)))
 
 
-def _welch(delta: float, std: float, n: int, other_std: float, other_n: int) -> tuple[float, float]:
-    """Return the statistic and its degrees of freedom."""
+def welch(delta: float, std: float, n: int, other_std: float, other_n: int) -> tuple[float, float]:
+    """Return the statistic of Welch's test and its degrees of freedom.
+
+    Args:
+        delta: the difference of the means.
+        std, n: the sample standard deviation and the size of one side; other_std, other_n: of the other.
+
+    >>> statistic, df = welch(0.05, 0.01, 3, 0.01, 3)
+    >>> round(statistic, 3), round(df, 3)
+    (6.124, 4.0)
+    """
     one, other = std * std / n, other_std * other_std / other_n
     both = one + other
     return delta / math.sqrt(both), both * both / (one * one / (n - 1) + other * other / (other_n - 1))

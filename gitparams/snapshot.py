@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
+from gitparams.entry import parse_commit
 from gitparams.errors import GitParamsError
 from gitparams.git import Git
 from gitparams.index import Index
@@ -45,8 +48,11 @@ def take(git: Git, memory: Index) -> Snapshot:
         except GitParamsError as error:
             return Snapshot(CodeState(commit, branch, None, True, note=str(error), submodules=submodules))
     note = _flaw(git, tree, memory) if tree and not pack else None
-    patch_id = _patch_id(git, commit, memory) if commit else None
-    return Snapshot(CodeState(commit, branch, None if note else tree, dirty, patch_id, note, submodules), pack)
+    patch_id = patch_id_of(git, commit, memory) if commit else None
+    subject, authored = headline(git, commit) if commit else (None, None)
+    return Snapshot(
+        CodeState(commit, branch, None if note else tree, dirty, patch_id, subject, authored, note, submodules), pack
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,12 +140,42 @@ def _fsck(git: Git, tree: Oid) -> str:
     return "git fsck --strict rejects the tree of the code: " + checked.stderr.decode("utf-8", "replace").strip().split("\n")[0]
 
 
-def _patch_id(git: Git, commit: Oid, memory: Index) -> str | None:
+def headline(git: Git, commit: Oid) -> tuple[str | None, str | None]:
+    """Return a commit's subject and its author date in ISO 8601; what a rebase keeps when even the patch changes."""
+    found = git.read(commit)
+    if found is None or found[1] != "commit":
+        return None, None
+    head, _, body = found[2].decode("utf-8", "replace").partition("\n\n")
+    subject = " ".join(body.lstrip("\n").partition("\n\n")[0].split())
+    date = re.search(r"^author .*> (\d+) ([+-])(\d\d)(\d\d)$", head, re.MULTILINE)
+    if date is None:
+        return subject or None, None
+    minutes = (int(date[3]) * 60 + int(date[4])) * (-1 if date[2] == "-" else 1)
+    try:
+        authored = datetime.fromtimestamp(int(date[1]), timezone(timedelta(minutes=minutes)))
+    except (ValueError, OverflowError, OSError):  # a date that no clock of ours can show
+        return subject or None, None
+    return subject or None, authored.isoformat()
+
+
+def patch_id_of(git: Git, commit: Oid, memory: Index) -> str | None:
+    """Return ``git patch-id --stable`` of what a commit changed, which a rebase keeps; None where there is none.
+
+    A merge has none, nor what is too large to be read in a moment. It is kept in `memory`.
+    """
     kept = memory.remembered(f"patch-id {commit}")
     if kept is None:
+        if _is_cut(git, commit):
+            return None  # git would take the whole tree for the patch
         kept = _git_patch_id(git, commit)
         memory.remember(f"patch-id {commit}", kept)
     return kept or None
+
+
+def _is_cut(git: Git, commit: Oid) -> bool:
+    """Tell whether a shallow clone ends at a commit: it names parents that are not here."""
+    found = git.read(commit)
+    return found is None or any(git.read(parent) is None for parent in parse_commit(found[2]).parents)
 
 
 def _git_patch_id(git: Git, commit: Oid) -> str:

@@ -37,7 +37,7 @@ def merged(versions: Sequence[Version], prev: Mapping[Oid, Sequence[Oid]], read:
     """Return the state of a run that has several newest entries.
 
     The later event (by time, then tree id) wins a field that both sides changed since the entry they share; tags, params
-    and metrics are merged one by one; a finished status is never undone by one that is not.
+    and metrics are merged one by one; a finished status is never undone by one that is not, and no expectation is.
 
     Args:
         versions: the newest entries.
@@ -75,6 +75,8 @@ def _merge_field(name: str, base: Run, mine: Run, theirs: Run) -> Any:
         return _merge_mappings(old, left, right)
     if name == "tags":
         return tuple(sorted(set(left) & set(right) | (set(left) ^ set(right)) - set(old)))
+    if name == "expect":
+        return tuple(dict.fromkeys((*left, *right)))  # what was once expected is never taken back
     if right == old:
         return left
     if name == "status" and left.finished and not Status(right).finished:

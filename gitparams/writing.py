@@ -54,6 +54,7 @@ class Beginning:
     Attributes:
         params: the declared params with their origins.
         name, experiment, tags, note, command, parent, environment: as in `Run`; experiment None takes the settings' one.
+        expect: what is expected of it, as `gitparams.expectations.checked` let it pass.
         cwd: the folder the program starts in; None is the present one.
         started: when it began; None is now.
         inputs: path → digest of the files it reads.
@@ -66,6 +67,7 @@ class Beginning:
     experiment: str | None = None
     tags: tuple[str, ...] = ()
     note: str = ""
+    expect: tuple[str, ...] = ()
     command: tuple[str, ...] = ()
     cwd: Path | None = None
     parent: RunId | None = None
@@ -149,6 +151,7 @@ class Writer:
             python=".".join(map(str, sys.version_info[:3])),
             tags=tuple(sorted(set(map(checked_tag, beginning.tags)))),
             note=self.redaction.text(beginning.note),
+            expect=tuple(dict.fromkeys(map(self.redaction.text, beginning.expect))),
             parent=beginning.parent,
             redacted=tuple(sorted(hidden)),
             inputs=dict(beginning.inputs),

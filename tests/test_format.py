@@ -470,6 +470,7 @@ runs = st.builds(
     outputs=mappings,
     tags=st.lists(words, max_size=3, unique=True).map(lambda tags: tuple(sorted(tags))),
     note=texts,
+    expect=st.lists(texts, max_size=3).map(tuple),
     deleted=st.booleans(),
     parent=st.none() | ids,
     group=st.booleans(),

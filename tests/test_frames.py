@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import gitparams
-from gitparams.frames import FIELDS, Column, Row, columns_of, keys_of, value_of
-from gitparams.index import decode_flat, flat_document, flat_key
+from gitparams.flat import decode_flat, flat_document, flat_key, keys_of
+from gitparams.frames import FIELDS, Column, Row, columns_of, value_of
 from gitparams.params import flatten
 from gitparams.values import same
 

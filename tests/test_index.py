@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from world import git, read_only, unprivileged
 
 from gitparams.errors import UsageError
+from gitparams.flat import decode_flat, flat_document, flat_key, nested_of
 from gitparams.git import Git
-from gitparams.index import Filter, Index, Order, decode_flat, flat_document, flat_key
+from gitparams.index import Filter, Index, Order
 from gitparams.ledger import REF, Ledger
 from gitparams.params import flatten, layer
 from gitparams.query import Query
@@ -204,10 +205,8 @@ mappings = st.recursive(
 
 @given(mappings)
 def test_a_flat_document_holds_every_leaf_exactly(mapping):
-    from gitparams.index import _unflat
-
     text = flat_document(mapping)
-    assert same(flatten(dict(_unflat(decode_flat(text)))), flatten(mapping))
+    assert same(flatten(dict(nested_of(decode_flat(text)))), flatten(mapping))
     assert sqlite3.connect(":memory:").execute("SELECT json_valid(?)", (text,)).fetchone() == (1,)
 
 

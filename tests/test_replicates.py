@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gitparams.directions import Direction
 from gitparams.errors import UsageError
-from gitparams.index import flat_document
+from gitparams.flat import flat_document
 from gitparams.model import Run, Status, new_run_id
 from gitparams.params import MISSING, flatten, layer, nested
 from gitparams.replicates import (

@@ -132,7 +132,7 @@ def _metric_columns(
 ) -> list[tuple[Column, bool]]:
     most = 3 + max(0, terminal.width - 80) // 20
     chosen: dict[str, tuple[Column, bool]] = {}
-    for name in _ranked((group.metrics for group in groups), directions):
+    for name in ranked_names((group.metrics for group in groups), directions):
         column, starred = _metric_column(name, groups, directions, terminal)
         if len(chosen) == most:
             break
@@ -142,7 +142,7 @@ def _metric_columns(
     return [chosen[name] for name in sorted(chosen, key=lambda name: (direction(name, directions) is None, name))]
 
 
-def _ranked(metrics: Iterable[Mapping[str, Any]], directions: Mapping[str, Direction]) -> list[str]:
+def ranked_names(metrics: Iterable[Mapping[str, Any]], directions: Mapping[str, Direction]) -> list[str]:
     """Return the names of metrics: those that are common and have a better way first."""
     counts = Counter(name for names in metrics for name in names)
     common = max(counts.values(), default=0) / 2
@@ -238,7 +238,7 @@ def spread_texts(spreads: Sequence[Spread | None], terminal: Terminal) -> list[s
     >>> spread_texts([spread([0.91, 0.914]), spread([0.5]), None], Terminal())
     ['0.912 ± 0.003', '0.500        ', '    –        ']
     """
-    places = _places(spreads)
+    places = decimal_places(spreads)
     if places is None:
         means = [MISSING if spread is None else spread.mean for spread in spreads]
         return column_texts(means, terminal.missing)
@@ -256,7 +256,7 @@ def _plus_minus(terminal: Terminal) -> str:
     return "±" if terminal.utf8 else "+-"
 
 
-def _places(spreads: Sequence[Spread | None]) -> int | None:
+def decimal_places(spreads: Sequence[Spread | None]) -> int | None:
     """Return how many decimals a column needs; None when no value of it has a deviation."""
     known = [spread for spread in spreads if spread is not None and spread.std is not None]
     if not known:
@@ -303,7 +303,7 @@ def render_compared(
         a, b: the group before and the group after.
         metrics: the names of the metrics to compare; all that one of the groups has, unless given.
     """
-    names = _ranked((a.metrics, b.metrics), directions) if metrics is None else metrics
+    names = ranked_names((a.metrics, b.metrics), directions) if metrics is None else metrics
     differences = [compared(a, b, name) for name in names]
     if not differences:
         return "No metrics to compare."
@@ -344,7 +344,7 @@ def _note(found: Difference, directions: Mapping[str, Direction], terminal: Term
 def _delta_text(found: Difference, terminal: Terminal) -> str:
     if found.delta is None or found.before is None or found.after is None:
         return ""
-    places = _places([found.before, found.after])
+    places = decimal_places([found.before, found.after])
     return delta_text(found.before.mean, found.after.mean, minus=terminal.minus, places=places) or "no difference"
 
 
@@ -416,7 +416,7 @@ def render_aggregated(
     width = max(terminal.width, NARROWEST)
     columns = _key_columns(rows, by, terminal, width)
     room = width - sum(column.space for column in columns)
-    wanted = [(name, word) for name in _ranked((row.metrics for row in rows), directions) for word in agg]
+    wanted = [(name, word) for name in ranked_names((row.metrics for row in rows), directions) for word in agg]
     starred, hidden = False, 0
     for name, word in wanted:
         column, has_best = _aggregate_column(rows, name, word, len(agg) > 1, directions, terminal)
