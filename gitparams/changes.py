@@ -1,26 +1,31 @@
-"""Changes: what differs between runs, in params, metrics, code and packages."""
+"""Changes: what differs between runs, in params, metrics, code, packages, seeds and the places where they ran."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
 from gitparams.directions import Direction, direction
+from gitparams.leniency import Leniency
 from gitparams.model import Run
-from gitparams.params import MISSING, Origin, flatten, leaves, path_text, to_dict
+from gitparams.nested_diff import Kind as Kind
+from gitparams.nested_diff import kind_of, nested_changes
+from gitparams.params import MISSING, Origin, flatten
 from gitparams.screens.items import changed_params, folded, item_text, metric_items, with_more
 from gitparams.screens.numbers import difference
 from gitparams.screens.terminal import Terminal
 from gitparams.values import Value, printable, same
 
-Kind = Literal["changed", "added", "removed", "type", "moved"]
 Section = Literal["params", "metrics", "code", "packages", "environment", "seeds"]
 
 _SUBJECT_PARAMS, _SUBJECT_METRICS = 3, 2
+_STRICT = Leniency()
 _MISSING_DOCUMENT: dict[str, Value] = {"missing": True}
+# what differs from run to run though the place is the same: jobs and processes, and what Hydra tells of one job
+_OF_ONE_RUN = ("job", "caller", "hydra.job", "hydra.output_dir", "hydra.overrides", "variables.*_JOB*ID", "variables.*_TASK_ID")
 _PACKAGE = re.compile(r"(.+?)(?:==| @ )(.*)")
 
 
@@ -119,36 +124,60 @@ class RunDiff:
     names: tuple[Naming, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.params or self.metrics or self.code or self.packages)
+        return bool(self.params or self.metrics or self.code or self.packages or self.environment or self.seeds)
 
-    def only(self, *, params: bool = False, metrics: bool = False) -> RunDiff:
-        """Return the chosen sections of the difference; all of it when none is chosen."""
-        if not params and not metrics:
+    def only(self, sections: Collection[Section]) -> RunDiff:
+        """Return the chosen sections of the difference; all of it when none is chosen.
+
+        >>> RunDiff((), code=(CodeChange("train.py", 1, 0),), seeds={"PYTHONHASHSEED": ("0", "1")}).only(["seeds"]).code
+        ()
+        """
+        if not sections:
             return self
         return replace(
-            self, params=self.params if params else {}, metrics=self.metrics if metrics else {}, code=(), packages={}
+            self,
+            params=self.params if "params" in sections else {},
+            metrics=self.metrics if "metrics" in sections else {},
+            code=self.code if "code" in sections else (),
+            packages=self.packages if "packages" in sections else {},
+            environment=self.environment if "environment" in sections else {},
+            seeds=self.seeds if "seeds" in sections else {},
         )
 
     def to_json(self) -> dict[str, Any]:
         """Return the document of ``diff --json``."""
-        origins = {path: [_origin(one.get(path)) for one in self.origins] for path in self.params if self.origins}
+        origins = {path: [_origin(origin_at(one, path)) for one in self.origins] for path in self.params if self.origins}
         return {
             **({"origins": origins} if origins else {}),
+            **({"names": [{"word": name.word, "how": name.how} for name in self.names]} if self.names else {}),
+            **({"ignored": self.ignored} if self.ignored else {}),
             "runs": [run.id for run in self.runs],
             "params": {
-                path: {"kind": change.kind, "values": [_document(value) for value in change.values]}
-                for path, change in self.params.items()
+                path: {"kind": change.kind, "values": _documents(change.values)} for path, change in self.params.items()
             },
             "metrics": {
-                name: {"values": [_document(value) for value in change.values], "delta": printable(change.delta)}
+                name: {"values": _documents(change.values), "delta": printable(change.delta)}
                 for name, change in self.metrics.items()
             },
-            "code": [{"path": change.path, "added": change.added, "removed": change.removed} for change in self.code],
+            "code": [_code_document(change) for change in self.code],
             "packages": {
-                name: [_document(MISSING if version is None else version) for version in versions]
+                name: _documents([MISSING if version is None else version for version in versions])
                 for name, versions in self.packages.items()
             },
+            "environment": {path: _documents(values) for path, values in self.environment.items()},
+            "seeds": {path: _documents(values) for path, values in self.seeds.items()},
         }
+
+
+def origin_at(origins: Mapping[str, Origin], path: str) -> Origin | None:
+    """Return where the value at a path came from; for a place inside of a list, where the list did.
+
+    >>> origin_at({"layers": Origin("file", "train.yaml:3")}, "layers[conv1].size")
+    Origin(source='file', at='train.yaml:3', overrode=())
+    """
+    while path and path not in origins:
+        path = path[: max(path.rfind("["), path.rfind("."), 0)]
+    return origins.get(path)
 
 
 def _origin(origin: Origin | None) -> dict[str, Any] | None:
@@ -164,15 +193,21 @@ def compare(
     directions: Mapping[str, Direction] = {},
     code: Sequence[CodeChange] = (),
     packages: Sequence[Sequence[str]] | None = None,
+    leniency: Leniency = _STRICT,
+    names: Sequence[Naming] = (),
+    origins: Sequence[Mapping[str, Origin]] = (),
 ) -> RunDiff:
     """Return what differs between two runs or more.
 
     Args:
-        runs: the runs; lists of two are compared item by item, of more than two as a whole.
+        runs: the runs; lists of two are compared item by item, of more than two as a whole, each with the first.
         keys: written paths, beginnings of them, or globs; only params that match one are compared.
         directions: which way of a metric is better, where its name does not tell.
         code: the files that differ.
         packages: the ``name==version`` lines of each run; none are compared when those of a run are not known.
+        leniency: which differences of params do not count; a tolerance holds for metrics too.
+        names: how each run was named.
+        origins: where the values of the params came from, for each run.
 
     >>> from gitparams.model import Status, new_run_id, now
     >>> from gitparams.params import nested
@@ -184,20 +219,22 @@ def compare(
     layers[1] changed (64, 32)
     seed removed (1, MISSING)
     """
-    flat = [_only(flatten(run.params), keys) for run in runs]
-    paths = dict.fromkeys(path for params in flat for path in params)
-    rows = {path: tuple(params.get(path, MISSING) for params in flat) for path in paths}
-    differing = {path: values for path, values in rows.items() if not _all_same(values)}
-    equal = len(rows) - len(differing)
-    if len(runs) == 2 and differing:
-        differing = _only(_differing_deep(runs[0], runs[1]), keys)
+    flat = [flatten(run.params) for run in runs]
+    rows = _only(_rows(flat), keys)
+    unlike = {path: values for path, values in rows.items() if not _all_alike(values, same)}
+    changes, told = _two_changes(runs[0], runs[1], leniency) if len(runs) == 2 and unlike else _many_changes(unlike, leniency)
     return RunDiff(
         runs=tuple(runs),
-        params={path: ParamChange(path, _kind(values), values) for path, values in sorted(differing.items())},
-        metrics=_metric_changes(runs, directions),
+        params=dict(sorted(_only(changes, keys).items())),
+        metrics=_metric_changes(runs, directions, leniency),
         code=tuple(code),
         packages=_package_changes(packages or ()),
-        equal_params=equal,
+        environment=_environment_changes(runs),
+        seeds=_seed_changes(runs, flat),
+        equal_params=len(rows) - len(unlike),
+        ignored=len(unlike.keys() - told),
+        origins=tuple(origins),
+        names=tuple(names),
     )
 
 
@@ -224,70 +261,26 @@ def summary(before: Run | None, after: Run, directions: Mapping[str, Direction])
 # -- params ---------------------------------------------------------------------------------------------------------------
 
 
-def _differing_deep(before: Run, after: Run) -> dict[str, tuple[Any, ...]]:
-    """Return path → both values, down to the items of lists."""
-    from deepdiff import DeepDiff
-
-    old, new = to_dict(before.params), to_dict(after.params)
-    found = DeepDiff(
-        _comparable(old) if old else {},
-        _comparable(new) if new else {},
-        view="tree",
-        threshold_to_diff_deeper=0,  # else two mappings with little in common are one change
-        ignore_nan_inequality=True,
-        zip_ordered_iterables=True,  # else the items are matched by hash, where 1, 1.0 and True are one
-    )
-    changes: dict[str, tuple[Any, ...]] = {}
-    for levels in found.values():
-        for level in levels:
-            keys = tuple(level.path(output_format="list"))
-            sides = (dict(_leaves_at(old, keys)), dict(_leaves_at(new, keys)))
-            for leaf in sides[0] | sides[1]:
-                changes[_deep_path(leaf)] = (sides[0].get(leaf, MISSING), sides[1].get(leaf, MISSING))
-    return changes
+def _rows(flat: Sequence[Mapping[str, Any]]) -> dict[str, tuple[Any, ...]]:
+    """Return path → the value of each side, `MISSING` where it has none."""
+    paths = dict.fromkeys(path for side in flat for path in side)
+    return {path: tuple([side.get(path, MISSING) for side in flat]) for path in paths}
 
 
-def _comparable(value: Any) -> Any:
-    """Return the value with bytes, which no params hold, in place of what DeepDiff does not see as we do.
-
-    To DeepDiff 0.0 is -0.0, and an empty mapping no value of its own.
-    """
-    if isinstance(value, dict):
-        return {key: _comparable(item) for key, item in value.items()} or b"{}"
-    if isinstance(value, list):
-        return [_comparable(item) for item in value]
-    if isinstance(value, float) and value == 0 and str(value) == "-0.0":
-        return b"-0.0"
-    return value
+def _two_changes(before: Run, after: Run, leniency: Leniency) -> tuple[dict[str, ParamChange], set[str]]:
+    """Return the changes between two runs, and which params they tell of."""
+    found = nested_changes(before.params, after.params, leniency)
+    changes = {change.path: ParamChange(change.path, change.kind, (change.old, change.new)) for change in found}
+    return changes, {change.param for change in found}
 
 
-def _leaves_at(value: Any, keys: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], Any]]:
-    for key in keys:
-        try:
-            value = value[key]
-        except (KeyError, IndexError, TypeError):
-            return
-    if isinstance(value, dict) and value:
-        for below, leaf in leaves(value):
-            yield (*keys, *below), leaf
-    else:
-        yield keys, value
-
-
-def _deep_path(keys: tuple[str | int, ...]) -> str:
-    text = ""
-    for key in keys:
-        part = f"[{key}]" if isinstance(key, int) else path_text((key,))
-        text += part if not text or part.startswith("[") else f".{part}"
-    return text
-
-
-def _kind(values: Sequence[Any]) -> Kind:
-    if values[0] is MISSING and values[-1] is not MISSING:
-        return "added"
-    if values[-1] is MISSING and values[0] is not MISSING:
-        return "removed"
-    return "type" if len({type(value) for value in values if value is not MISSING}) > 1 else "changed"
+def _many_changes(unlike: Mapping[str, tuple[Any, ...]], leniency: Leniency) -> tuple[dict[str, ParamChange], set[str]]:
+    changes = {
+        path: ParamChange(path, kind_of(values), values)
+        for path, values in unlike.items()
+        if not leniency.ignores(path) and not _all_alike(values, leniency.same)
+    }
+    return changes, set(changes)
 
 
 def _only(flat: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
@@ -298,19 +291,21 @@ def _matches(path: str, key: str) -> bool:
     return path == key or path.startswith((f"{key}.", f"{key}[")) or key.startswith(f"{path}[") or fnmatchcase(path, key)
 
 
-def _all_same(values: Sequence[Any]) -> bool:
+def _all_alike(values: Sequence[Any], alike: Callable[[Any, Any], bool]) -> bool:
     first = values[0]
-    return all(value is first or (MISSING is not value and first is not MISSING and same(first, value)) for value in values[1:])
+    return all(
+        value is first or (MISSING is not value and first is not MISSING and alike(first, value)) for value in values[1:]
+    )
 
 
-# -- metrics and packages -------------------------------------------------------------------------------------------------
+# -- all the rest ---------------------------------------------------------------------------------------------------------
 
 
-def _metric_changes(runs: Sequence[Run], directions: Mapping[str, Direction]) -> dict[str, MetricChange]:
+def _metric_changes(runs: Sequence[Run], directions: Mapping[str, Direction], leniency: Leniency) -> dict[str, MetricChange]:
+    alike = replace(leniency, types=False).same if leniency.tolerant else leniency.same
     changes = {}
-    for name in sorted({name for run in runs for name in run.metrics}):
-        values = tuple(run.metrics.get(name, MISSING) for run in runs)
-        if not _all_same(values):
+    for name, values in sorted(_rows([run.metrics for run in runs]).items()):
+        if not _all_alike(values, alike):
             delta = difference(values[0], values[-1])
             changes[name] = MetricChange(name, values, delta, _is_better(delta, direction(name, directions)))
     return changes
@@ -336,5 +331,34 @@ def _package(line: str) -> tuple[str, str]:
     return (match[1], match[2]) if match else (line, "")
 
 
-def _document(value: Any) -> Value:
-    return dict(_MISSING_DOCUMENT) if value is MISSING else printable(value)
+def _environment_changes(runs: Sequence[Run]) -> dict[str, tuple[Any, ...]]:
+    """Return what differs of the places where the runs ran; nothing when of one none is known."""
+    places = [_place(run) for run in runs]
+    if not all(places):
+        return {}
+    rows = sorted(_rows(places).items())
+    return {path: values for path, values in rows if not _all_alike(values, same)}
+
+
+def _place(run: Run) -> dict[str, Any]:
+    told = {
+        path: value for path, value in flatten(run.environment).items() if not any(_matches(path, part) for part in _OF_ONE_RUN)
+    }
+    said = {"host": run.host, "user": run.user, "python": run.python}
+    return {**told, **{name: value for name, value in said.items() if value}}
+
+
+def _seed_changes(runs: Sequence[Run], flat: Sequence[Mapping[str, Any]]) -> dict[str, tuple[Any, ...]]:
+    rows = sorted(_rows([run.seeds for run in runs]).items())
+    return {
+        path: values for path, values in rows if not _all_alike(values, same) and not any(path in params for params in flat)
+    }
+
+
+def _code_document(change: CodeChange) -> dict[str, Any]:
+    counts = {"path": change.path, "added": change.added, "removed": change.removed}
+    return {**counts, "patch": change.patch} if change.patch else counts
+
+
+def _documents(values: Sequence[Any]) -> list[Value]:
+    return [dict(_MISSING_DOCUMENT) if value is MISSING else printable(value) for value in values]

@@ -4,6 +4,7 @@ import json
 import math
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,10 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gitparams.changes import CodeChange, MetricChange, ParamChange, compare, summary
+from gitparams.changes import CodeChange, MetricChange, Naming, ParamChange, RunDiff, compare, origin_at, summary
 from gitparams.directions import Direction
+from gitparams.leniency import Leniency
 from gitparams.model import Run, RunId, Status, now
-from gitparams.params import MISSING, differing, flatten, merge, nested
+from gitparams.params import MISSING, Origin, differing, flatten, merge, nested
 from gitparams.screens.diff import render
 from gitparams.screens.terminal import Terminal
 from gitparams.values import same
@@ -116,6 +118,66 @@ def test_keys_are_paths_beginnings_or_globs(key: str, paths: set[str]) -> None:
     assert rows(one, two, keys=(key,)).keys() == paths
 
 
+def test_names_and_moves_of_items_are_told() -> None:
+    one = {"layers": [{"name": "conv1", "size": 3}, {"name": "conv2"}, {"name": "head"}], "betas": [1, 2, 3]}
+    two = {"layers": [{"name": "head"}, {"name": "conv1", "size": 5}, {"name": "conv2"}], "betas": [1, 2, 3]}
+    assert rows(one, two) == {"layers[conv1].size": ("changed", 3, 5), "layers[head]": ("moved", 2, 0)}
+
+
+def test_a_place_inside_of_a_list_can_be_asked_for_whatever_is_compared() -> None:
+    runs = [run({"x": [1, 2]}), run({"x": [3, 4]}), run({"x": [1, 2]})]
+    assert compare(runs[:2], keys=["x[1]"]).params.keys() == {"x[1]"}
+    assert compare(runs, keys=["x[1]"]).params.keys() == {"x"}
+
+
+# -- what is allowed ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("leniency", "paths", "ignored"),
+    [
+        (Leniency(), {"lr", "seed", "sizes[0]", "sizes[1]"}, 0),
+        (Leniency(rtol=0.1), {"seed", "sizes[1]"}, 1),
+        (Leniency(rtol=0.1, types=False), {"sizes[1]"}, 2),
+        (Leniency(ignore=("sizes", "l*")), {"seed"}, 2),
+        (Leniency(ignore=("*",)), set(), 3),
+    ],
+)
+def test_params_that_differ_and_are_not_looked_at_are_counted(leniency: Leniency, paths: set[str], ignored: int) -> None:
+    one = run({"lr": 0.1, "seed": 1, "sizes": [1.0, 2.0], "same": 1})
+    two = run({"lr": 0.101, "seed": "1", "sizes": [1.01, 3.0], "same": 1})
+    diff = compare([one, two], leniency=leniency)
+    assert (set(diff.params), diff.ignored, diff.equal_params) == (paths, ignored, 1)
+
+
+@pytest.mark.parametrize(
+    ("leniency", "paths", "ignored"),
+    [
+        (Leniency(), {"lr", "sizes"}, 0),
+        (Leniency(rtol=0.1), {"sizes"}, 1),
+        (Leniency(order=False), {"lr"}, 1),
+        (Leniency(ignore=("lr",)), {"sizes"}, 1),
+    ],
+)
+def test_of_many_runs_each_is_compared_with_the_first(leniency: Leniency, paths: set[str], ignored: int) -> None:
+    runs = [run({"lr": 0.1, "sizes": [1, 2]}), run({"lr": 0.1, "sizes": [2, 1]}), run({"lr": 0.101, "sizes": [1, 2]})]
+    diff = compare(runs, leniency=leniency)
+    assert (set(diff.params), diff.ignored, diff.equal_params) == (paths, ignored, 0)
+
+
+def test_only_what_was_asked_for_is_counted_as_ignored() -> None:
+    one, two = run({"a": 1.0, "b": 1.0, "c": 1}), run({"a": 1.001, "b": 1.001, "c": 1})
+    diff = compare([one, two], keys=["a", "c"], leniency=Leniency(rtol=0.1))
+    assert (diff.params, diff.ignored, diff.equal_params, bool(diff)) == ({}, 1, 1, False)
+
+
+def test_a_tolerance_holds_for_metrics_whatever_their_type() -> None:
+    one, two = run(metrics={"acc": 1, "loss": 0.2, "x": math.nan}), run(metrics={"acc": 1.0, "loss": 0.2001, "x": 1.0})
+    assert compare([one, two]).metrics.keys() == {"acc", "loss", "x"}
+    assert compare([one, two], leniency=Leniency(rtol=0.01)).metrics.keys() == {"x"}
+    assert compare([one, two], leniency=Leniency(ignore=("*",))).metrics.keys() == {"acc", "loss", "x"}
+
+
 VALUES = st.one_of(
     st.none(), st.booleans(), st.integers(-3, 3), st.floats(), st.sampled_from([1.0, 0.0, -0.0, math.nan]), st.text(max_size=3)
 )
@@ -193,10 +255,110 @@ def test_the_document_has_the_shape_of_the_design() -> None:
         "metrics": {"acc": {"values": [0.5, {"missing": True}], "delta": None}},
         "code": [{"path": "a.py", "added": 1, "removed": 2}, {"path": "b.png", "added": None, "removed": None}],
         "packages": {"x": ["1", {"missing": True}]},
+        "environment": {},
+        "seeds": {},
     }
 
 
+def test_the_document_tells_names_what_was_ignored_origins_and_patches_when_there_are_some() -> None:
+    one = run({"layers": [{"name": "a", "x": 1}], "lr": 1.0}, seeds={"PYTHONHASHSEED": "0"}, host="one")
+    two = run({"layers": [{"name": "a", "x": 2}], "lr": 1.01}, "kkmpptxzkkmpptxz", host="two")
+    diff = compare(
+        [one, two],
+        code=[CodeChange("a.py", 1, 0, "@@ -0,0 +1 @@\n+x\n")],
+        leniency=Leniency(rtol=0.1),
+        names=[Naming("HEAD~1", "same tree"), Naming()],
+        origins=[{"layers": Origin("file", "a.yaml:3")}, {}],
+    )
+    assert diff.to_json() == {
+        "origins": {"layers[a].x": [{"source": "file", "at": "a.yaml:3", "overrode": []}, None]},
+        "names": [{"word": "HEAD~1", "how": "same tree"}, {"word": "", "how": ""}],
+        "ignored": 1,
+        "runs": ["qpvuntsmwlqtrvkp", "kkmpptxzkkmpptxz"],
+        "params": {"layers[a].x": {"kind": "changed", "values": [1, 2]}},
+        "metrics": {},
+        "code": [{"path": "a.py", "added": 1, "removed": 0, "patch": "@@ -0,0 +1 @@\n+x\n"}],
+        "packages": {},
+        "environment": {"host": ["one", "two"]},
+        "seeds": {"PYTHONHASHSEED": ["0", {"missing": True}]},
+    }
+
+
+@pytest.mark.parametrize("path", ["net.layers", "net.layers[0]", "net.layers[a.b].x", 'net.layers["a]b"].c["x.y"][2]'])
+def test_the_origin_of_an_item_is_that_of_its_list(path: str) -> None:
+    origin = Origin("file", "train.yaml:3")
+    assert origin_at({"net.layers": origin, "lr": Origin("code")}, path) == origin
+    assert origin_at({}, path) is None
+
+
+def test_where_runs_ran_is_compared_but_for_what_differs_by_nature() -> None:
+    one = run(
+        host="a",
+        user="ada",
+        python="3.11.7",
+        environment={
+            "cpus": 8,
+            "gpus": ["A100"],
+            "job": "SLURM_JOB_ID=1",
+            "caller": "1 2",
+            "variables": {"OMP_NUM_THREADS": "8", "SLURM_JOB_ID": "1", "SLURM_ARRAY_JOB_ID": "1", "LSB_JOBID": "1"},
+            "hydra": {"choices": {"optim": "sgd"}, "job": {"num": 0}, "output_dir": "x", "overrides": ["a=1"]},
+        },
+    )
+    two = replace(
+        one,
+        host="b",
+        environment={
+            "cpus": 8,
+            "gpus": ["A100", "A100"],
+            "job": "SLURM_JOB_ID=2",
+            "caller": "3 4",
+            "variables": {"SLURM_JOB_ID": "2", "SLURM_ARRAY_JOB_ID": "2", "SLURM_ARRAY_TASK_ID": "2"},
+            "hydra": {"choices": {"optim": "adam"}, "job": {"num": 1}, "output_dir": "y", "overrides": ["a=2"]},
+        },
+    )
+    assert compare([one, two]).environment == {
+        "gpus": (["A100"], ["A100", "A100"]),
+        "host": ("a", "b"),
+        "hydra.choices.optim": ("sgd", "adam"),
+        "variables.OMP_NUM_THREADS": ("8", MISSING),
+    }
+
+
+def test_nothing_is_said_of_the_place_when_none_is_known_of_one_run() -> None:
+    assert compare([run(host="a"), run(environment={"job": "PBS_JOBID=1"})]).environment == {}
+
+
+def test_seeds_that_are_no_params_are_compared() -> None:
+    one = run({"seed": 1}, seeds={"seed": 1, "torch": 1, "numpy": 3})
+    two = run({"seed": 2}, seeds={"seed": 2, "torch": 2, "numpy": 3})
+    assert compare([one, two]).seeds == {"torch": (1, 2)}
+
+
+def whole() -> RunDiff:
+    return compare(
+        [run({"a": 1}, metrics={"m": 1}, host="a", seeds={"s": 1}), run({"a": 2}, metrics={"m": 2}, host="b", seeds={"s": 2})],
+        code=[CodeChange("a.py", 1, 0)],
+        packages=[["a==1"], ["a==2"]],
+    )
+
+
+def sections(diff: RunDiff) -> list[str]:
+    names = ("params", "metrics", "code", "packages", "environment", "seeds")
+    return [name for name in names if getattr(diff, name)]
+
+
+def test_sections_are_chosen_and_none_is_all() -> None:
+    diff = whole()
+    assert sections(diff.only(())) == ["params", "metrics", "code", "packages", "environment", "seeds"]
+    assert sections(diff.only(["metrics", "seeds"])) == ["metrics", "seeds"]
+    assert sections(diff.only({"code", "packages", "environment"})) == ["code", "packages", "environment"]
+    assert sections(diff.only({"params"})) == ["params"]
+
+
 def test_a_diff_is_true_when_anything_differs() -> None:
+    assert compare([run(host="a"), run(host="b")])
+    assert compare([run(seeds={"s": 1}), run()])
     assert not compare([run({"a": 1}), run({"a": 1})])
     assert compare([run({"a": 1}), run({"a": 2})])
     assert compare([run(metrics={"a": 1}), run()])

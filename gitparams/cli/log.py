@@ -28,7 +28,9 @@ _SHOWN = 20
 def log(
     words: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[RUN..RUN] [-- KEY…]", help="A range of runs; the params that must have changed, globs too"),
+        typer.Argument(
+            metavar="[A..B] [-- KEY…]", help="A range of runs or of commits; the params that must have changed, globs too"
+        ),
     ] = None,
     number: Annotated[
         int | None, typer.Option("-n", "--max-count", metavar="N", min=0, help="How many runs; -5 works as in git")
@@ -221,11 +223,11 @@ def _range(found: Repository, which: Filter, words: list[str]) -> Filter:
 
     if not words:
         return which
-    older, dots, newer = words[0].partition("..")
-    if not dots or len(words) > 1:
-        raise UsageError(f"{' '.join(words)!r} is not RUN..RUN.", hint="gitparams log latest~5..latest, or -- KEY for params")
-    first, last = found.run(older), found.run(newer or "latest")
-    return replace(which, after=first.started, until=last.started)
+    if len(words) > 1:
+        raise UsageError(f"{' '.join(words)!r} is not one range.", hint="gitparams log latest~5..latest, or -- KEY for params")
+    span = found.span(words[0])
+    until = min(filter(None, (which.until, span.until)), default=None)
+    return replace(which, ids=span.ids, after=span.after, until=until)
 
 
 def _date(found: Repository, text: str | None) -> datetime | None:

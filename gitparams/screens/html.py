@@ -46,7 +46,7 @@ _TERMINAL = Terminal(width=10**6)
 _LONGEST_HEADING = 60
 _LONGEST_VALUE = 200
 
-_STYLE = """
+STYLE = """
 :root { color-scheme: light dark; --text: #1d2129; --quiet: #5c6470; --back: #fff; --line: #d9dde3; --over: #f3f5f8;
   --bad: #b42318; --busy: #8a5a00; --good: #11693a; }
 @media (prefers-color-scheme: dark) { :root { --text: #e4e7ec; --quiet: #9aa4b2; --back: #14171c; --line: #343b46;
@@ -159,7 +159,7 @@ def render_html(
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{escape(policy)}">\n'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{_safe(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n<h1>{_safe(title)}</h1>\n"
+        f"<title>{_safe(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<h1>{_safe(title)}</h1>\n"
         f"{body}\n<footer>{footer}</footer>\n<script>{_SCRIPT}</script>\n</body>\n</html>\n"
     )
 

@@ -183,18 +183,15 @@ loss ↓              0.270     0.268     0.221*    0.412
     )
 
 
-def test_runs_that_do_not_fit_are_counted() -> None:
+def test_runs_that_do_not_fit_beside_each_other_have_a_line_each() -> None:
     assert (
         screen(compare([FIRST, SEED, BEST, LAST]), 50)
         == """
-                 rstnvqoy  kkmpptxz  wlqtrvkp
-batch                  64         ·       128
-optim.lr              0.1         ·      0.01
-optim.warmup            –         ·       500
-seed                    1         2         ·
-acc ↑               0.910     0.912     0.934*
-loss ↓              0.270     0.268     0.221*
-and 1 more run · 38 params equal
-"·" same as the run to the left
+run       optim.lr  batch  seed    acc ↑   loss ↓
+rstnvqoy       0.1     64     1   0.910    0.270
+kkmpptxz       0.1     64     2   0.912    0.268
+wlqtrvkp      0.01    128     2   0.934*   0.221*
+qpvuntsm     0.003    128     2   0.871    0.412
+4 runs · 1 param not shown · 38 params equal
 """
     )
