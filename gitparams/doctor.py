@@ -121,11 +121,14 @@ def _settings(repository: Repository) -> Iterator[Finding]:
 
 
 def _hooks(repository: Repository) -> Iterator[Finding]:
-    from gitparams.hooks import HookState, status, status_line
+    from gitparams.hook_files import OPTIONAL, HookState, status, status_line
 
     for hook in status(repository.git):
+        if hook.event in OPTIONAL and hook.kind is None:
+            continue  # nobody asked for it
         good = hook.state in (HookState.INSTALLED, HookState.ABSENT, HookState.FOREIGN)
-        yield Finding("hook", good, f"{status_line(hook)}.", None if good else "gitparams hooks install")
+        asked = f" {hook.event}" if hook.event in OPTIONAL else ""
+        yield Finding("hook", good, f"{status_line(hook)}.", None if good else f"gitparams hooks install{asked}")
 
 
 def _spool(repository: Repository) -> Iterator[Finding]:

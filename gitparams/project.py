@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
+import sys
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
+from gitparams.errors import GitParamsError
+from gitparams.git import Git
+from gitparams.hook_files import STANDARD, install
 from gitparams.repository import Repository
-from gitparams.settings import FILE
+from gitparams.settings import FILE, read_settings
 
 _PARAMS_ENDINGS = ("yaml", "yml", "json", "toml")
 _PARAMS_PLACES = tuple(
@@ -16,6 +21,8 @@ _PARAMS_PLACES = tuple(
 )
 _PARAMS_FOLDERS = ("conf", "config", "configs")
 _METRICS_PLACES = ("metrics.json", "metrics.yaml", "metrics.toml", "metrics.csv", "results.json", "dvclive/metrics.json")
+_DRIVER = "gitparams"
+_PLAIN_PATTERN = re.compile(r"[^\s\"\\]+")
 _PLAIN_FILE = re.compile(r"[A-Za-z0-9_./-]+")
 _TEMPLATE = """\
 # What gitparams should know of this project. Every line is optional.
@@ -26,15 +33,27 @@ experiment: {experiment}          # the experiment of runs that name none
 """
 
 
-def prepare(repository: Repository, *, fetch: bool = False, hooks: bool = True) -> Iterator[str]:
-    """Prepare a repository and yield a sentence for each thing done: settings, hooks, and with `fetch` the fetch refspecs."""
+def prepare(
+    repository: Repository, *, fetch: bool = False, hooks: bool = True, messages: bool = False, textconv: bool | None = None
+) -> Iterator[str]:
+    """Prepare a repository and yield a sentence for each thing done.
+
+    Args:
+        repository: where; its gitparams.yaml is written when there is none.
+        fetch: add the fetch refspecs.
+        hooks: install the hooks that belong to every repository.
+        messages: install the hook that adds to commit messages what changed.
+        textconv: let ``git diff`` show params instead of lines, or no longer; None leaves that as it is.
+    """
     top = repository.git.place.top
     if top is not None:
         yield _write_settings(top)
     if hooks:
-        from gitparams.hooks import install
-
-        yield from install(repository.git, ("pre-run", "post-run"))
+        yield from install(repository.git, STANDARD)
+    if messages:
+        yield from install(repository.git, ("prepare-commit-msg",))
+    if textconv is not None:
+        yield _add_textconv(repository) if textconv else _remove_textconv(repository)
     if fetch:
         yield from _add_refspecs(repository)
 
@@ -90,6 +109,50 @@ def _add_refspecs(repository: Repository) -> Iterator[str]:
         else:
             git.porcelain("config", "--add", f"remote.{remote}.fetch", refspec)
             yield f"git fetch {remote} now brings its runs."
+
+
+def _add_textconv(repository: Repository) -> str:
+    git = repository.git
+    settings = read_settings(git.place.top, repository.index)  # which may just have been written
+    words = (FILE,) if settings.params else settings.params_files
+    patterns = list(dict.fromkeys(pattern for word in words for pattern in _attribute_patterns(word, git.place.top)))
+    if not patterns:
+        return "git diff stays as it is: gitparams.yaml declares no params files."
+    git.run("config", "--local", f"diff.{_DRIVER}.textconv", f"{shlex.quote(sys.executable)} -P -m gitparams.textconv")
+    _write_attributes(git, [f"{pattern} diff={_DRIVER}" for pattern in patterns])
+    return f"git diff now shows params of {', '.join(words)}; gitparams init --no-textconv undoes it."
+
+
+def _remove_textconv(repository: Repository) -> str:
+    git = repository.git
+    known = git.run("config", "--local", "--get", f"diff.{_DRIVER}.textconv", check=False).returncode == 0
+    if known:
+        git.run("config", "--local", "--remove-section", f"diff.{_DRIVER}")
+    _write_attributes(git, [])
+    return "git diff shows the lines of params files again." if known else "git diff shows the lines of params files."
+
+
+def _attribute_patterns(word: str, top: Path | None) -> Iterator[str]:
+    """Yield what gitattributes calls the files that a word of the settings names, with or without a prefix."""
+    _, sign, rest = word.partition("=")
+    name = rest if sign and not (top is not None and (top / word).exists()) else word
+    if not Path(name).is_absolute():
+        pattern = f"/{PurePosixPath(name)}"
+        yield pattern if _PLAIN_PATTERN.fullmatch(pattern) else json.dumps(pattern, ensure_ascii=False)
+
+
+def _write_attributes(git: Git, lines: list[str]) -> None:
+    """Put our lines at the end of the repository's own attributes, in the place of those that are there."""
+    path = git.place.common_dir / "info" / "attributes"
+    try:
+        old = path.read_text("utf-8", "surrogateescape") if path.exists() else ""
+        kept = [line for line in old.splitlines() if not line.endswith(f" diff={_DRIVER}")]
+        text = "".join(f"{line}\n" for line in (*kept, *lines))
+        if text != old:
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text, "utf-8", "surrogateescape")
+    except OSError as error:
+        raise GitParamsError(f"{path} cannot be written: {error.strerror}.") from None
 
 
 def demo_folder() -> Path:

@@ -1,4 +1,4 @@
-"""The hooks with real gits: the one on the PATH, and those in the folders that GITPARAMS_TEST_GITS names."""
+"""The hooks of runs, and how hooks come into a repository, with real gits."""
 
 import json
 import os
@@ -11,84 +11,35 @@ import time
 from pathlib import Path
 
 import pytest
+from gits import CONFIG, FILES, GITS, VERSIONS, each, process, script, use
 
-from gitparams import hooks
+from gitparams import hook_files, hooks
 from gitparams.errors import UsageError
 from gitparams.git import Git
-from gitparams.hooks import HookAnswer, HookState, call
+from gitparams.hook_files import HookAnswer, HookState, call
 from gitparams.journal import journals
 from gitparams.lockfile import LockFile
 from gitparams.model import Status
 from gitparams.repository import Repository
 
-_ASKED = [folder for folder in os.environ.get("GITPARAMS_TEST_GITS", "").split(os.pathsep) if folder]
-_GITS = list(dict.fromkeys([str(Path(shutil.which("git") or "git").parent), *_ASKED]))
-
-
-def _version(folder):
-    answer = subprocess.run([str(Path(folder, "git")), "version"], capture_output=True, text=True, check=True).stdout
-    found = re.search(r"(\d+)\.(\d+)", answer)
-    return int(found[1]), int(found[2])
-
-
-_VERSIONS = {folder: _version(folder) for folder in _GITS}
-_CONFIG = [folder for folder in _GITS if _VERSIONS[folder] >= (2, 54)]
-_FILES = [folder for folder in _GITS if _VERSIONS[folder] < (2, 54)]
-
-
-def _name(folder):
-    return "git-" + ".".join(map(str, _VERSIONS[folder]))
-
-
-def _use(folder, monkeypatch):
-    monkeypatch.setenv("PATH", os.pathsep.join([folder, os.environ["PATH"]]))
-    return _VERSIONS[folder]
-
-
-@pytest.fixture(params=_GITS, ids=_name)
-def version(request, monkeypatch):
-    """Each git in turn, first on the PATH."""
-    return _use(request.param, monkeypatch)
-
-
-@pytest.fixture(
-    params=_FILES or [pytest.param(None, marks=pytest.mark.skip("every git here has config hooks"))],
-    ids=_name if _FILES else None,
-)
-def file_git(request, monkeypatch):
-    """Each git that has hooks in files only."""
-    return _use(request.param, monkeypatch)
-
-
-@pytest.fixture(
-    params=_CONFIG or [pytest.param(None, marks=pytest.mark.skip("GITPARAMS_TEST_GITS names no git 2.54"))],
-    ids=_name if _CONFIG else None,
-)
-def config_git(request, monkeypatch):
-    """Each git that has hooks in the config."""
-    return _use(request.param, monkeypatch)
+version = each(GITS, "there is no git")
+file_git = each(FILES, "every git here has config hooks")
+config_git = each(CONFIG, "GITPARAMS_TEST_GITS names no git 2.54")
 
 
 def install(folder, **options):
     with Git.find(folder) as git:
-        return hooks.install(git, **options)
+        return hook_files.install(git, **options)
 
 
 def uninstall(folder):
     with Git.find(folder) as git:
-        return hooks.uninstall(git)
+        return hook_files.uninstall(git)
 
 
 def states(folder):
     with Git.find(folder) as git:
-        return {found.event: (found.state, found.kind) for found in hooks.status(git)}
-
-
-def script(path, text, mode=0o755):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(f"#!/bin/sh\n{text}\n")
-    path.chmod(mode)
-    return path
+        return {found.event: (found.state, found.kind) for found in hook_files.status(git)}
 
 
 def raw(event, version):
@@ -98,12 +49,6 @@ def raw(event, version):
     if version >= (2, 36):
         return ["git", "hook", "run", event, "--"]
     return ["sh", "-c", f'cd "$(git rev-parse --show-toplevel)" && exec "$(git rev-parse --git-path hooks)/{event}" "$@"', "sh"]
-
-
-def process(*words, cwd, **variables):
-    return subprocess.run(
-        words, cwd=cwd, env={**os.environ, **variables}, capture_output=True, text=True, timeout=60, check=False
-    )
 
 
 def gitparams(*words, cwd, **variables):
@@ -292,7 +237,7 @@ while [ ! -e go ]; do sleep 0.05; done
 
 def test_two_job_scripts_at_once_close_each_its_own_run(repo, version):
     install(repo)
-    pre, post = (" ".join(f"'{word}'" for word in raw(event, version)) for event in hooks.EVENTS)
+    pre, post = (" ".join(f"'{word}'" for word in raw(event, version)) for event in ("pre-run", "post-run"))
     jobs = []
     for name in ("a", "b"):
         job = script(repo / f"{name}.sh", _JOB.format(pre=pre, post=post, name=name))
@@ -657,7 +602,7 @@ def test_hooks_run_says_when_our_hook_is_not_installed(repo, version):
     done = gitparams("hooks", "run", "pre-run", "--", "python", "train.py", cwd=repo)
 
     assert (done.returncode, done.stdout) == (0, "")
-    assert done.stderr == "gitparams: nothing was recorded: pre-run   not installed (gitparams hooks install)\n"
+    assert done.stderr == "gitparams: nothing was recorded: pre-run not installed (gitparams hooks install)\n"
 
 
 def test_hooks_run_takes_no_path_for_an_event(repo):
@@ -682,17 +627,23 @@ def test_hooks_come_into_the_config_and_no_file_is_touched(repo, config_git):
 
     said = install(repo)
 
-    assert said == [f"The {event} hook is installed in {repo / '.git' / 'config'}." for event in hooks.EVENTS]
+    assert said == [f"The {event} hook is installed in {repo / '.git' / 'config'}." for event in hook_files.STANDARD]
     assert sorted((repo / ".git" / "hooks").iterdir()) == before
-    assert states(repo) == dict.fromkeys(hooks.EVENTS, (HookState.INSTALLED, "config"))
+    assert states(repo) == {
+        **dict.fromkeys(hook_files.STANDARD, (HookState.INSTALLED, "config")),
+        "prepare-commit-msg": (HookState.ABSENT, None),
+    }
     assert process("git", "config", "core.hooksPath", cwd=repo).returncode == 1
 
 
 def test_hooks_come_as_files(repo, file_git):
     said = install(repo)
 
-    assert said == [f"The {event} hook is installed as {repo / '.git' / 'hooks' / event}." for event in hooks.EVENTS]
-    assert states(repo) == dict.fromkeys(hooks.EVENTS, (HookState.INSTALLED, "file"))
+    assert said == [f"The {event} hook is installed as {repo / '.git' / 'hooks' / event}." for event in hook_files.STANDARD]
+    assert states(repo) == {
+        **dict.fromkeys(hook_files.STANDARD, (HookState.INSTALLED, "file")),
+        "prepare-commit-msg": (HookState.ABSENT, None),
+    }
     assert "hook" not in (repo / ".git" / "config").read_text().lower()
 
 
@@ -717,7 +668,7 @@ def test_uninstalling_leaves_everything_as_it_was(repo, version):
     said = uninstall(repo)
 
     assert (_files(repo / ".git" / "hooks"), (repo / ".git" / "config").read_text()) == before
-    assert len(said) == 2
+    assert len(said) == 3
     assert uninstall(repo) == []
 
 
@@ -819,7 +770,7 @@ def test_a_hook_that_came_before_the_hooks_path_is_removed_too(repo, file_git):
     install(repo)
     process("git", "config", "core.hooksPath", ".husky", cwd=repo)
 
-    assert len(uninstall(repo)) == 2
+    assert len(uninstall(repo)) == 3
     assert not (repo / ".git" / "hooks" / "pre-run").exists()
 
 
@@ -841,30 +792,33 @@ def test_a_script_that_is_gone_from_the_config_is_a_yes(repo, config_git):
     assert states(repo)["pre-run"] == (HookState.ABSENT, "config")
 
 
-@pytest.mark.skipif(not (_CONFIG and _FILES), reason="needs a git before and one after 2.54")
+@pytest.mark.skipif(not (CONFIG and FILES), reason="needs a git before and one after 2.54")
 def test_two_gits_on_one_repository_never_record_twice(repo, monkeypatch):
     script(repo / ".git" / "hooks" / "pre-run", "echo foreign >&2")
-    old, new = _FILES[0], _CONFIG[0]
-    _use(new, monkeypatch)
+    old, new = FILES[0], CONFIG[0]
+    use(new, monkeypatch)
     install(repo)
-    _use(old, monkeypatch)
+    use(old, monkeypatch)
     assert states(repo)["pre-run"] == (HookState.TOO_NEW, "config")
     install(repo)
-    _use(new, monkeypatch)
+    use(new, monkeypatch)
     assert states(repo)["pre-run"] == (HookState.INSTALLED, "file")
-    process(*raw("pre-run", _VERSIONS[new]), "python", cwd=repo)
+    process(*raw("pre-run", VERSIONS[new]), "python", cwd=repo)
     assert len(open_runs(repo)) == 1
 
     install(repo)
 
-    done = process(*raw("pre-run", _VERSIONS[new]), "python", cwd=repo)
+    done = process(*raw("pre-run", VERSIONS[new]), "python", cwd=repo)
     assert states(repo)["pre-run"] == (HookState.INSTALLED, "config")
     assert (len(open_runs(repo)), done.stderr.count("foreign")) == (2, 1)
 
 
 def test_status_tells_what_is_wrong(repo, file_git, tmp_path):
     script(repo / ".git" / "hooks" / "post-run", "exit 0")
-    assert states(repo) == {"pre-run": (HookState.ABSENT, None), "post-run": (HookState.FOREIGN, None)}
+    assert states(repo) == {
+        **dict.fromkeys(hook_files.EVENTS, (HookState.ABSENT, None)),
+        "post-run": (HookState.FOREIGN, None),
+    }
     install(repo, python=str(tmp_path / "gone"))
     assert states(repo)["pre-run"] == (HookState.NO_INTERPRETER, "file")
     (repo / ".git" / "hooks" / "pre-run").chmod(0o644)
@@ -875,7 +829,7 @@ def test_an_unknown_hook_is_not_installed(repo, version):
     with pytest.raises(UsageError, match="gitparams has no hook 'pre-commit'"):
         install(repo, events=["pre-commit"])
     with pytest.raises(UsageError, match="gitparams has no hook"):
-        hooks.hook_source("../README.md")
+        hook_files.hook_source("../README.md")
 
 
 def test_a_path_with_quotes_and_spaces_is_baked_in(repo, version, tmp_path):
@@ -900,7 +854,7 @@ def test_the_commands_install_tell_and_uninstall(repo, file_git):
     removed = gitparams("hooks", "uninstall", cwd=repo)
 
     path = repo / ".git" / "hooks" / "pre-run"
-    assert told.stdout.splitlines()[0] == f"pre-run   installed (file {path})"
+    assert told.stdout.splitlines()[0] == f"pre-run             installed (file {path})"
     assert document[0] == {"event": "pre-run", "state": "installed", "kind": "file", "path": str(path), "legacy": None}
     assert removed.stdout.splitlines()[0] == f"The pre-run hook is removed from {path.parent}."
     assert gitparams("hooks", "uninstall", cwd=repo).stdout == "No hook of gitparams is installed here.\n"
