@@ -17,7 +17,8 @@ from gitparams.capture.redaction import DEFAULT, REDACTED, Redaction
 from gitparams.capture.reports import CAPTURE_VARIABLE, FOLDER, Told, tell, told_in
 from gitparams.child import ChildEnd, run_child
 from gitparams.errors import GitParamsError, LedgerError, RepositoryError
-from gitparams.hooks import call
+from gitparams.hook_files import call
+from gitparams.hooks import stopped_by_check
 from gitparams.journal import Ending, Journal
 from gitparams.model import Run, RunId, Status, is_run_id, now
 from gitparams.params import Layer
@@ -56,6 +57,7 @@ class Request:
         listens: whether the program is asked for its params.
         program: of several programs, the one whose params are the run's; that of the settings when None.
         progress: told bytes done and bytes to do while inputs are hashed.
+        begun: told the run's id as soon as it is on the ledger, before its program starts.
     """
 
     command: tuple[str, ...]
@@ -68,6 +70,7 @@ class Request:
     listens: bool = True
     program: str | None = None
     progress: Callable[[int, int], None] | None = None
+    begun: Callable[[RunId], None] = lambda run: None
 
 
 def execute(request: Request, say: Say) -> int:
@@ -78,8 +81,12 @@ def execute(request: Request, say: Say) -> int:
         say: says one sentence to the person.
 
     Raises:
-        GitParamsError: the declared params, the settings or the name are wrong. Nothing was run.
+        GitParamsError: the declared params, the settings, the name or an expectation are wrong. Nothing was run.
     """
+    if request.beginning.expect:
+        from gitparams.expectations import checked
+
+        checked(request.beginning.expect)
     parent = os.environ.get(RUN_VARIABLE, "")
     beginning = replace(request.beginning, command=request.command, parent=RunId(parent) if is_run_id(parent) else None)
     request = replace(request, beginning=beginning)
@@ -102,6 +109,7 @@ def _inside(repository: Repository, request: Request, say: Say) -> int:
         return missing
     if (refused := _refusal(repository, declared, request, say)) is not None:
         run = repository.record(beginning, {}, status=Status.REFUSED)
+        request.begun(run.id)
         say(f"{refused}: run {run.short_id} is refused; the program was not started.")
         return STOPPED
     beginning = replace(beginning, inputs=repository.digests(request.inputs, request.progress))
@@ -111,6 +119,7 @@ def _inside(repository: Repository, request: Request, say: Say) -> int:
         journal = repository.begin(beginning)
     except LedgerError as error:
         return _outside(request, settings, top, error, say)
+    request.begun(journal.id)
     for note in repository.notes:
         say(note)
     repository.git.close()  # nothing of ours runs beside the program
@@ -137,15 +146,8 @@ def _metrics_files(request: Request, settings: Settings, top: Path) -> list[tupl
 
 def _refusal(repository: Repository, declared: Layer, request: Request, say: Say) -> str | None:
     """Return why the run may not begin: a rule of `check` that the settings make an error, or a hook that says no."""
-    if repository.settings.check:
-        from gitparams.checks import before_run
-        from gitparams.rules import stops
-
-        findings = before_run(repository, declared, request.files)
-        for finding in findings:
-            say(f"{finding.level}: {finding.message}")
-        if stopping := stops(findings, repository.settings):
-            return f"The check {stopping[0].rule} said no"
+    if rule := stopped_by_check(repository, declared, say, request.files):
+        return f"The check {rule} said no"
     veto = call(repository.git, "pre-run", request.command, {RUN_VARIABLE: "pending"})
     return f"The pre-run hook said no (exit {veto.exit_code})" if veto.exit_code else None
 
@@ -393,7 +395,16 @@ def _report(run: Run, told: Told, say: Say) -> None:
 
         numbers = " · ".join(f"{name} {value_text(value)}" for name, value in list(run.metrics.items())[:4])
         many = f" · a group of {len(told.parts)} runs" if run.group and told.parts else ""
-        say(f"run {run.short_id} {run.status}{many}{' · ' + numbers if numbers else ''}")
+        say(f"run {run.short_id} {run.status}{many}{' · ' + numbers if numbers else ''}{_verdict(run)}")
+
+
+def _verdict(run: Run) -> str:
+    if not run.expect:
+        return ""
+    from gitparams.expectations import verdict_of
+
+    verdict = verdict_of(run)
+    return f" · {verdict}" if verdict else ""
 
 
 def _outside(request: Request, settings: Settings, top: Path, error: GitParamsError, say: Say) -> int:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from gitparams.capture.reports import Part, disputed, over
 from gitparams.journal import Ending, Journal, JournalState
 from gitparams.model import Run, RunId, Status
-from gitparams.params import Layer, nested, to_dict
+from gitparams.params import Layer, nested
 from gitparams.values import decode_json
 
 if TYPE_CHECKING:
@@ -71,7 +71,8 @@ def journal_of(journal: Journal, part: Part, state: JournalState) -> Journal | N
     else:
         child = Journal(live / _id(state.run.id, part))
         if not (child.folder / "run.json").exists():
-            child = Journal.create(live, _child(state.run, part, child.id), {}, lock=False)
+            run = replace(state.run, expect=journal.begun().expect)  # what joined the group's run expects of itself alone
+            child = Journal.create(live, _child(run, part, child.id), {}, lock=False)
     _tell(child, part, state)
     return child
 
@@ -84,7 +85,7 @@ def _tell(child: Journal, part: Part, state: JournalState) -> None:
         fields={
             "drift": dict(part.drift),
             "environment": dict(part.facts),
-            "disputed": list(disputed(_declared(state), part.layer)),
+            "disputed": list(disputed(state.layer, part.layer)),
         }
     )
     child.set_params(params_of(part, state), (*state.run.redacted, *part.redacted))
@@ -92,11 +93,7 @@ def _tell(child: Journal, part: Part, state: JournalState) -> None:
 
 def params_of(part: Part, state: JournalState) -> Layer:
     """Return the params of a child: what it told, upon what was declared for the group."""
-    return over(_declared(state), part.layer)
-
-
-def _declared(state: JournalState) -> Layer:
-    return Layer(to_dict(state.run.params), state.details.origins)
+    return over(state.layer, part.layer)
 
 
 def _child(run: Run, part: Part, name: RunId) -> Run:

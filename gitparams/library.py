@@ -60,19 +60,31 @@ def start(
     experiment: str | None = None,
     tags: Iterable[str] = (),
     note: str = "",
+    expect: str | Iterable[str] = (),
 ) -> ActiveRun:
     """Begin to record a run of this program; use it with ``with``, or call `ActiveRun.finish`.
 
     Args:
         params: the resolved config: a mapping, Namespace, dataclass, OmegaConf …; it is read once and never changed.
         name: a name to find it by; experiment: the group it belongs to; tags, note: what is to be said of it.
+        expect: what should come true, ``metrics.acc > 0.92``, or several of these; recorded before the result exists.
 
     A fault of git is one warning, and the run is kept aside; with ``GITPARAMS_STRICT=1`` it is raised.
 
     Raises:
-        ParamsError: the params are no config.
+        ParamsError: the params are no config. QueryError: what is expected is no expression.
     """
-    return begin(params, Beginning(name=name, experiment=experiment, tags=tuple(tags), note=note))
+    expected = _expected(expect)
+    return begin(params, Beginning(name=name, experiment=experiment, tags=tuple(tags), note=note, expect=expected))
+
+
+def _expected(expect: str | Iterable[str]) -> tuple[str, ...]:
+    expressions = (expect,) if isinstance(expect, str) else tuple(expect)
+    if not expressions:
+        return ()
+    from gitparams.expectations import checked
+
+    return checked(expressions)
 
 
 class Recording:

@@ -9,7 +9,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -20,7 +21,7 @@ from gitparams.capture.reports import CAPTURE_VARIABLE, over, read_messages, tel
 from gitparams.entry import origins_document
 from gitparams.errors import GitParamsError
 from gitparams.journal import Ending, Journal, series_line
-from gitparams.model import Metric, Run, RunId, Status, is_run_id, new_run_id, now
+from gitparams.model import EventKind, Metric, Run, RunId, Status, is_run_id, new_run_id, now
 from gitparams.params import (
     MISSING,
     Layer,
@@ -41,7 +42,7 @@ from gitparams.values import same
 from gitparams.writing import Beginning, host
 
 RUN_VARIABLE = "GITPARAMS_RUN"
-RANK_VARIABLES = (
+_RANK_VARIABLES = (
     "RANK",
     "SLURM_PROCID",
     "OMPI_COMM_WORLD_RANK",
@@ -267,7 +268,7 @@ def begin(params: Any, beginning: Beginning, folder: Path | None = None) -> Acti
         folder: where the repository is; the present folder by default.
     """
     plain = _plain(params)
-    if any(os.environ.get(name, "0") not in ("0", "") for name in RANK_VARIABLES):
+    if is_other_rank():
         return ActiveRun(None, None, nested(plain))
     layer = _layer_of(params, plain)
     beginning = replace(beginning, params=layer, command=_command(beginning))
@@ -310,7 +311,12 @@ def is_beside() -> bool:
     told = sys.modules.get("_gitparams_capture")
     if told is not None and (told._process.worker or told._process.pid != os.getpid()):
         return True
-    return any(os.environ.get(name, "0") not in ("0", "") for name in RANK_VARIABLES)
+    return is_other_rank()
+
+
+def is_other_rank() -> bool:
+    """Tell whether this is a process of a distributed job that is not its first."""
+    return any(os.environ.get(name, "0") not in ("0", "") for name in _RANK_VARIABLES)
 
 
 def _layer_of(params: Any, plain: dict[str, Any]) -> Layer:
@@ -352,7 +358,8 @@ def _recorded(params: Any, layer: Layer, beginning: Beginning, folder: Path | No
         outer = RunId(reports.parent.name) if reports is not None else None
         if reports is not None and outer is not None:
             layer = _upon(reports, outer, layer, repository)
-            beginning = replace(beginning, params=layer, parent=beginning.parent or outer)
+            expected = (*_expected_of(outer, repository), *beginning.expect)
+            beginning = replace(beginning, params=layer, parent=beginning.parent or outer, expect=expected)
         journal = repository.begin(replace(beginning, parent=beginning.parent or _parent()))
     except BaseException:
         repository.close()
@@ -379,8 +386,13 @@ def _upon(reports: Path, outer: RunId, layer: Layer, repository: Repository) -> 
     if journal is None:
         return layer
     state = journal.read()
-    declared = Layer(to_dict(state.run.params), state.details.origins)
-    return over(over(declared, told_by(read_messages(reports), os.getpid())), layer)
+    return over(over(state.layer, told_by(read_messages(reports), os.getpid())), layer)
+
+
+def _expected_of(outer: RunId, repository: Repository) -> tuple[str, ...]:
+    """Return what is expected of a group, and so of each run in it."""
+    journal = repository.journal_of(outer)
+    return journal.begun().expect if journal is not None else ()
 
 
 def _joined(params: Any, layer: Layer, folder: Path | None, beginning: Beginning) -> ActiveRun | None:
@@ -411,7 +423,24 @@ def _joined(params: Any, layer: Layer, folder: Path | None, beginning: Beginning
     said: dict[str, Any] = {"tags": list(beginning.tags), "note": beginning.note, "name": beginning.name}
     if said := {name: value for name, value in {**said, "experiment": beginning.experiment}.items() if value}:
         journal.change(**said)
+    if beginning.expect:
+        _expect(journal, beginning.expect, folder)
     return ActiveRun(journal, None, nested(plain), given=given)
+
+
+def _expect(journal: Journal, expressions: Sequence[str], folder: Path | None) -> None:
+    """Add what the program expects to the run it joined, on the ledger at once: before there is a result."""
+    redaction = Redaction().knowing(os.environ)
+    clean = [redaction.text(expression) for expression in expressions]
+    journal.change(expect=[*clean])
+    with suppress(GitParamsError, OSError), Repository.open(folder) as repository:
+        repository.index.catch_up(repository.ledger.tip())
+        repository.change(
+            journal.id,
+            EventKind.UPDATE,
+            lambda run: replace(run, expect=tuple(dict.fromkeys((*run.expect, *clean)))),
+            subject="expect",
+        )
 
 
 def _tell_params(reports: Path, run: RunId | None, reporter: str, layer: Layer) -> None:
@@ -446,7 +475,8 @@ def _side(value: Any) -> Any:
 
 def spool(beginning: Beginning, error: Exception) -> Journal | None:
     """Keep a run that no ledger takes in a journal of the spool, with one warning; None when no folder takes it either."""
-    clean, hidden = Redaction().knowing(os.environ).layer(beginning.params)
+    redaction = Redaction().knowing(os.environ)
+    clean, hidden = redaction.layer(beginning.params)
     run = Run(
         id=new_run_id(),
         status=Status.RUNNING,
@@ -459,6 +489,7 @@ def spool(beginning: Beginning, error: Exception) -> Journal | None:
         host=host(),
         tags=beginning.tags,
         note=beginning.note,
+        expect=tuple(map(redaction.text, beginning.expect)),
         python=".".join(map(str, sys.version_info[:3])),
         redacted=tuple(sorted(hidden)),
         environment=dict(beginning.environment),

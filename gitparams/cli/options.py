@@ -42,6 +42,10 @@ Name = Annotated[str | None, typer.Option("--name", help="A name to find the run
 Experiment = Annotated[str | None, typer.Option("-e", "--experiment", help="The experiment it belongs to")]
 Tags = Annotated[list[str] | None, typer.Option("--tag", help="A tag (can be repeated)")]
 Note = Annotated[str, typer.Option("--note", help="A note")]
+Expected = Annotated[
+    list[str] | None,
+    typer.Option("--expect", metavar="EXPR", help="What should come true, recorded before: 'acc > 0.92' (can be repeated)"),
+]
 Where = Annotated[str | None, typer.Option("-w", "--where", metavar="EXPR", help="The runs for which it holds: 'acc < 0.5'")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON")]
 

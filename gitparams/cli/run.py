@@ -8,6 +8,7 @@ import typer
 
 from gitparams.cli.options import (
     APP,
+    Expected,
     Experiment,
     Inputs,
     MetricsFiles,
@@ -43,11 +44,12 @@ def run(
     experiment: Experiment = None,
     tag: Tags = None,
     note: Note = "",
+    expect: Expected = None,
 ) -> None:
     """Run a program and record it: its params, its metrics, its code, its output and how it ended."""
     request = Request(
         command=command_words(words),
-        beginning=Beginning(name=name, experiment=experiment, tags=tuple(tag or ()), note=note),
+        beginning=Beginning(name=name, experiment=experiment, tags=tuple(tag or ()), note=note, expect=tuple(expect or ())),
         files=params or (),
         overrides=param or (),
         strict=strict,

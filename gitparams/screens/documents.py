@@ -46,6 +46,8 @@ def run_document(run: Run, before: Run | None, details: Details | None = None) -
         "group": run.group,
         "changes": _changes(before, run),
     }
+    if run.expect:
+        document["expect"] = _expectations(run)
     return document if details is None else {**document, **_details_document(run, details)}
 
 
@@ -111,6 +113,12 @@ def origin_document(origin: Origin) -> dict[str, Any]:
     overrode = [{"value": printable(lost.value), "source": lost.source, "at": lost.at} for lost in origin.overrode]
     document = {"source": origin.source, "at": origin.at, "overrode": overrode}
     return {**document, "also": [{"source": source, "at": at} for source, at in origin.also]} if origin.also else document
+
+
+def _expectations(run: Run) -> list[dict[str, str]]:
+    from gitparams.expectations import answers
+
+    return [{"expression": answer.expression, "verdict": str(answer.verdict)} for answer in answers(run)]
 
 
 def _changes(before: Run | None, run: Run) -> dict[str, list[Value]]:

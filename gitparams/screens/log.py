@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gitparams.directions import Direction, direction
 from gitparams.index import BrokenRun, Listed
@@ -18,6 +18,9 @@ from gitparams.screens.numbers import age_text, column_texts, value_text
 from gitparams.screens.table import Column, Style, table_lines
 from gitparams.screens.terminal import Terminal, cell_width, safe
 from gitparams.values import same
+
+if TYPE_CHECKING:
+    from gitparams.expectations import Answer
 
 NARROWEST = 20
 _WITH_METRICS, _WITH_STATUS, _WITH_AGE = 60, 42, 32  # below these widths the columns go
@@ -96,6 +99,35 @@ def status_style(run: Run | BrokenRun, terminal: Terminal) -> Style:
     if isinstance(run, BrokenRun) or run.status in _BAD:
         return terminal.red
     return terminal.yellow if run.status in _UNSETTLED else str
+
+
+def verdict_text(run: Run | BrokenRun) -> str:
+    """Return in a word whether what was expected of a run came true; empty where nothing was."""
+    if isinstance(run, BrokenRun) or not run.expect:
+        return ""
+    from gitparams.expectations import verdict_of
+
+    return str(verdict_of(run) or "")
+
+
+def verdict_style(verdict: str, terminal: Terminal) -> Style:
+    """Return how the word for a verdict is dressed."""
+    return {"confirmed": terminal.green, "refuted": terminal.red}.get(verdict, terminal.dim)
+
+
+def expectation_texts(run: Run) -> list[tuple[str, str]]:
+    """Return each expectation of a run in words, with what came of it and why, and its verdict."""
+    if not run.expect:
+        return []
+    from gitparams.expectations import answers
+
+    return [(_expectation_text(answer), str(answer.verdict)) for answer in answers(run)]
+
+
+def _expectation_text(answer: Answer) -> str:
+    said = [f"it has no {name}" if value is MISSING else f"{name} is {value_text(value)}" for name, value in answer.items]
+    because = ", ".join([*said, *filter(None, [answer.problem])])
+    return f"{' '.join(answer.expression.split())}   {answer.verdict}{f', {because}' if because else ''}"
 
 
 def is_doubtful(run: Run | BrokenRun) -> bool:
@@ -205,6 +237,8 @@ def _columns(
     width = max(terminal.width, NARROWEST)
     if width >= _WITH_STATUS and any(map(status_text, runs)):
         columns.append(_status_column(runs, terminal))
+    if width >= _WITH_STATUS and any(verdicts := [verdict_text(run) for run in runs]):
+        columns.append(Column(["expected", *verdicts], _styles([verdict_style(verdict, terminal) for verdict in verdicts])))
     changes = changes_of(rows, terminal)
     heading = changed_heading(against)
     wanted = max(len(heading), *(cell_width(change.whole) for change in changes))
@@ -403,8 +437,9 @@ def changes_of(rows: Sequence[Listed], terminal: Terminal) -> list[Changed]:
 def _oneline(row: Listed, terminal: Terminal, directions: Mapping[str, Direction]) -> str:
     run, width = row.run, max(terminal.width, NARROWEST) - SHOWN_ID_LETTERS - 1
     head = terminal.yellow(shown_id(run)) + " "
-    if status := terminal.cut(status_text(run), width):
-        head += status_style(run, terminal)(status)
+    verdict = verdict_text(run)
+    if status := terminal.cut(status_text(run) or verdict, width):
+        head += (status_style(run, terminal) if status_text(run) else verdict_style(verdict, terminal))(status)
         width -= len(status) + len(terminal.dot)
         head += terminal.dot if width >= NARROWEST // 2 else ""
     if width < NARROWEST // 2:
@@ -443,6 +478,7 @@ def _heading(run: Run | BrokenRun, now: datetime) -> list[tuple[str, str]]:
         lines.append(("Reason:", run.reason))
     else:
         lines += [("Command:", shlex.join(run.command)), ("Commit:", code_text(run))]
+        lines += [("Expect:", text) for text, _ in expectation_texts(run)]
     return [(label, text) for label, text in lines if text.strip()]
 
 

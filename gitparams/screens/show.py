@@ -14,7 +14,16 @@ from gitparams.index import Listed
 from gitparams.model import Details, Run
 from gitparams.params import MISSING, flatten
 from gitparams.screens.items import Item, item_text, origin_text, short_value
-from gitparams.screens.log import NARROWEST, code_text, metric_header, status_style, status_text, time_text
+from gitparams.screens.log import (
+    NARROWEST,
+    code_text,
+    expectation_texts,
+    metric_header,
+    status_style,
+    status_text,
+    time_text,
+    verdict_style,
+)
 from gitparams.screens.log import render as render_list
 from gitparams.screens.numbers import age_text, column_texts, delta_text, duration_text, value_text
 from gitparams.screens.table import Column, Style, table_lines
@@ -80,6 +89,8 @@ def _everything(shown: _Shown, now: datetime) -> Iterator[str]:
     for label, text in _facts(run, now):
         style = status_style(run, terminal) if label == "status" else str
         yield from _fact(label, text, shown, style)
+        if label == "status":
+            yield from _expectations(shown)
     for name, present in (("params", run.params), ("metrics", run.metrics)):
         if present:
             yield from ["", terminal.bold(name), *_indented(_WRITERS[name](_narrower(shown)))]
@@ -111,6 +122,11 @@ def _facts(run: Run, now: datetime) -> list[tuple[str, str]]:
         ("note", run.note),
     ]
     return [(label, text) for label, text in facts if text]
+
+
+def _expectations(shown: _Shown) -> Iterator[str]:
+    for place, (text, verdict) in enumerate(expectation_texts(shown.run)):
+        yield from _fact("" if place else "expect", text, shown, verdict_style(verdict, shown.terminal))
 
 
 def _machine(environment: Mapping[str, Any]) -> str:
@@ -226,7 +242,7 @@ def _origins(shown: _Shown) -> Iterator[str]:
         origin = shown.details.origins.get(path)
         said = f"{text}  ({origin_text(origin)})" if origin is not None else text
         first, *others = shown.terminal.wrapped(shown.terminal.safe(said), shown.width - 4)
-        yield from [first, *(f"    {other}" for other in others)]
+        yield from [first.rstrip(), *(f"    {other}".rstrip() for other in others)]
 
 
 def _code(shown: _Shown) -> Iterator[str]:
