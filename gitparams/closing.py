@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from gitparams.entry import ORIGINS, details_files
 from gitparams.errors import FormatError, LedgerError
 from gitparams.model import Details, EventKind, Run, RunId, Status, new_event
-from gitparams.params import Layer, nested, to_dict
+from gitparams.params import nested
 from gitparams.values import Value
 from gitparams.writing import Writer, host
 
@@ -69,7 +69,7 @@ class Closing:
 
         state = journal.read()
         layer, hidden = self.writer.redaction.layer(told.layer)
-        both = over(Layer(to_dict(state.run.params), state.details.origins), layer)
+        both = over(state.layer, layer)
 
         def how(old: Run) -> Run:
             redacted = tuple(sorted({*old.redacted, *hidden, *told.redacted}))
@@ -114,7 +114,7 @@ class Closing:
         if told.group:
             self._close_children(journal, told, ending)
         state = journal.read()
-        declared = Layer(to_dict(state.run.params), state.details.origins)
+        declared = state.layer
         layer, hidden = self.writer.redaction.layer(told.layer)
         both = filled(over(declared, layer), self.writer.redaction.layer(told.gaps)[0])
         if both.values and not told.group:

@@ -96,14 +96,14 @@ def read_metrics_file(path: Path, name: str) -> tuple[dict[str, Metric], tuple[s
 
 
 def _read(path: Path, name: str, known: int) -> tuple[dict[str, Metric], tuple[str, ...], bytes, tuple[str, ...]]:
-    from gitparams.capture.tables import is_table, read_table
+    from gitparams.capture.tables import ENDINGS, is_table, read_table
 
     if is_table(path):
         table = read_table(path, shown=name, known=known)
         return table.metrics, table.left_out, table.series, table.warnings
     from gitparams.capture.files import read_metrics
 
-    metrics, left_out = read_metrics(path, shown=name)
+    metrics, left_out = read_metrics(path, shown=name, others=ENDINGS)
     return metrics, left_out, b"", ()
 
 

@@ -16,7 +16,7 @@ from gitparams.directions import Direction
 from gitparams.errors import GitParamsError
 from gitparams.index import Filter, Listed
 from gitparams.model import Details, Run, RunId, now
-from gitparams.params import Origin, to_dict
+from gitparams.params import Origin, nested, to_dict
 from gitparams.repository import Repository
 from gitparams.series import Series, read_series
 from gitparams.values import encode_json, same
@@ -387,27 +387,13 @@ def _hashable(value: Any) -> Any:
 
 
 def _as_dict(run: Run) -> dict[str, Any]:
-    return {
-        "id": run.id,
-        "name": run.name,
-        "experiment": run.experiment,
-        "status": str(run.status),
-        "started": run.started,
-        "finished": run.finished,
-        "duration": run.duration,
-        "exit_code": run.exit_code,
-        "commit": run.code.commit,
-        "branch": run.code.branch,
-        "dirty": run.code.dirty,
-        "author": run.author,
-        "host": run.host,
-        "user": run.user,
-        "python": run.python,
-        "command": list(run.command),
-        "cwd": run.cwd,
-        "params": to_dict(run.params),
-        "metrics": dict(run.metrics),
-        "tags": list(run.tags),
-        "note": run.note,
-        "parent": run.parent,
-    }
+    """Return the JSON document of a run without what is only there, its times and values as Python has them."""
+    from gitparams.screens.documents import run_document
+
+    bare = replace(run, params=nested({}), metrics={}, expect=())  # to make text of them would take most of the time
+    told = {name: value for name, value in run_document(bare, None).items() if name not in _ONLY_IN_JSON}
+    times = {"started": run.started, "finished": run.finished}
+    return {**told, **times, "params": to_dict(run.params), "metrics": dict(run.metrics)}
+
+
+_ONLY_IN_JSON = ("group", "changes")

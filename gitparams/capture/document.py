@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import BinaryIO
 
 from gitparams.errors import ParamsFileError
 
 DEEPEST = 100
 """How many levels of mappings and lists a file may have."""
 LARGEST_FILE = 64 * 1024 * 1024
-"""How many bytes a file of params or metrics may have."""
+"""How many bytes a file of params or metrics may have; tables, to which a program adds a row a step, may have more."""
+
+_CONFLICT = re.compile(r"^<{7} .*\n(?:.*\n)*?={7}\n(?:.*\n)*?>{7} ", re.MULTILINE)
 
 Lines = dict[str, int]
 """The line of each leaf, by its written path."""
@@ -39,7 +46,10 @@ class Document:
     def error(
         self, problem: str, line: int | None = None, column: int | None = None, hint: str | None = None
     ) -> ParamsFileError:
-        """Return the error that says what is wrong at a place of the file."""
+        """Return the error that says what is wrong at a place of the file; in a merge conflict that is what is wrong."""
+        if conflict := _CONFLICT.search(self.text):
+            place = self.text.count("\n", 0, conflict.start()) + 1
+            return ParamsFileError(self.name, "it is in a merge conflict.", place, hint=f"edit {self.name}, then git add it")
         return ParamsFileError(self.name, problem, line, column, hint)
 
     def twice(self, key: str, line: int, first: int) -> ParamsFileError:
@@ -60,16 +70,46 @@ class Document:
         return _EXAMPLES[self.what]
 
 
-def decoded(data: bytes, name: str) -> str:
-    """Return the text of a file's bytes, without a byte order mark.
+@contextmanager
+def opened(path: str | os.PathLike[str], name: str) -> Iterator[BinaryIO]:
+    """Open a file to be read under the name that errors call it by.
 
     Raises:
-        ParamsFileError: they are more than `LARGEST_FILE`, or not UTF-8.
+        ParamsFileError: it cannot be opened, or not be read within the ``with``.
+
+    >>> with opened("gone.yaml", "conf/gone.yaml") as file:
+    ...     data = file.read()
+    Traceback (most recent call last):
+    gitparams.errors.ParamsFileError: conf/gone.yaml: there is no such file.
+    """
+    try:
+        with open(path, "rb") as file:
+            yield file
+    except FileNotFoundError:
+        raise ParamsFileError(name, "there is no such file.") from None
+    except IsADirectoryError:
+        raise ParamsFileError(name, "it is a folder, not a file.") from None
+    except (OSError, ValueError) as error:
+        reason = (getattr(error, "strerror", None) or str(error)).lower()
+        raise ParamsFileError(name, f"it cannot be read: {reason}.") from None
+
+
+def decoded(data: bytes, name: str, *, most: int | None = LARGEST_FILE) -> str:
+    """Return the text of a file's bytes, without a byte order mark.
+
+    Args:
+        data: what the file holds.
+        name: how it is called in errors.
+        most: how many bytes it may have; None is any number.
+
+    Raises:
+        ParamsFileError: they are too many, or not UTF-8.
 
     >>> decoded("\\ufeffµ".encode(), "train.yaml")
     'µ'
     """
-    check_size(len(data), name)
+    if most is not None:
+        check_size(len(data), name, most)
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -1,6 +1,6 @@
 """Files of params and of metrics, read with the line of every value.
 
-YAML, JSON, TOML, INI, ``.env`` and Python modules with constants hold params; for metrics there is CSV too.
+YAML, JSON, TOML, INI, ``.env`` and Python modules with constants hold params; the first four hold metrics too.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from io import StringIO
 from pathlib import Path, PurePath
 from typing import Any
 
-from gitparams.capture.document import DEEPEST, Document, Lines, check_size, decoded
+from gitparams.capture.document import DEEPEST, Document, Lines, check_size, decoded, opened
 from gitparams.capture.env_files import read_env
 from gitparams.capture.objects import plain_mapping
 from gitparams.capture.overrides import scalar, split_override
@@ -173,6 +173,15 @@ def read_params_tree(
     return layers
 
 
+def tree_files(words: Sequence[str], names: Sequence[str]) -> list[str]:
+    """Return those of some files of a tree that words name, as `read_params_tree` finds them.
+
+    >>> tree_files(["data=*.yaml", "conf/**/*.json"], ["a.yaml", "conf/x/b.json", "train.py"])
+    ['a.yaml', 'conf/x/b.json']
+    """
+    return [name for word in words for name in _in_tree(word, names) or _in_tree(word.partition("=")[2], names)]
+
+
 def _in_tree(word: str, names: Sequence[str]) -> list[str]:
     pattern = PurePath(word).parts
     return sorted(name for name in names if name == word or _fits(PurePath(name).parts, pattern))
@@ -229,32 +238,31 @@ def _below(file: ParamsFile, found: Layer) -> Layer:
 
 
 def read_metrics(
-    path: str | os.PathLike[str], *, shown: str | None = None
+    path: str | os.PathLike[str], *, shown: str | None = None, others: Sequence[str] = ()
 ) -> tuple[dict[str, float | int | bool], tuple[str, ...]]:
     """Return the metrics of a file by name, and the names of what is no number and was left out.
 
     Args:
-        path: a file ending as for `read_params`, or in .csv or .tsv, of which the last row counts. Text that looks like
-            a number is one.
+        path: a file ending in .yaml, .yml, .json, .toml, .ini, .cfg or .conf. Text that looks like a number is one.
         shown: how the file is called in errors; the path itself when not given.
+        others: endings that are read elsewhere; the error about an ending lists them too.
 
     Raises:
         ParamsFileError: the file cannot be read, is malformed, or holds no metrics.
         UsageError: its ending is none of those.
 
     >>> import pathlib, tempfile
-    >>> file = pathlib.Path(tempfile.mkdtemp(), "metrics.csv")
-    >>> _ = file.write_text("epoch,val.loss,note\\n0,0.9,\\n1,0.5,best\\n")
+    >>> file = pathlib.Path(tempfile.mkdtemp(), "metrics.yaml")
+    >>> _ = file.write_text("epoch: 1\\nval:\\n  loss: 0.5\\nnote: best\\n")
     >>> read_metrics(file)
     ({'epoch': 1, 'val.loss': 0.5}, ('note',))
     """
     name = shown if shown is not None else os.fspath(path)
-    read = _reader(name, os.fspath(path), _METRICS_READERS, "metrics")
-    document = Document(name, decoded(content(path, name), name), "metrics")
-    values, _ = whole(document, read)
+    read = _reader(name, os.fspath(path), _METRICS_READERS, "metrics", others)
+    values, _ = whole(Document(name, decoded(content(path, name), name), "metrics"), read)
     numbers: dict[str, float | int | bool] = {}
     left_out = []
-    for metric, value in (values if read in _TABLES else flatten(values)).items():
+    for metric, value in flatten(values).items():
         number = scalar(value.strip()) if isinstance(value, str) else value
         if isinstance(number, (int, float)) and not (isinstance(number, bool) and isinstance(value, str)):
             numbers[metric] = number
@@ -266,12 +274,12 @@ def read_metrics(
 _Reader = Callable[[Document], tuple[Any, Lines]]
 
 
-def _reader(name: str, path: str, readers: Mapping[str, _Reader], what: str) -> _Reader:
+def _reader(name: str, path: str, readers: Mapping[str, _Reader], what: str, others: Sequence[str] = ()) -> _Reader:
     suffix = PurePath(path).suffix
     file = PurePath(path).name
     read = readers.get(suffix.lower()) or (readers.get(".env") if file == ".env" or file.startswith(".env.") else None)
     if read is None:
-        *most, last = readers
+        *most, last = *readers, *others
         ending = f"ends in {suffix}" if suffix else "has no ending"
         raise UsageError(f"{name}: a file of {what} ends in {', '.join(most)} or {last}; this one {ending}.")
     return read
@@ -283,17 +291,9 @@ def content(path: str | os.PathLike[str], name: str) -> bytes:
     Raises:
         ParamsFileError: it cannot be read, or has more than `LARGEST_FILE` bytes.
     """
-    try:
-        with open(path, "rb") as file:
-            check_size(os.fstat(file.fileno()).st_size, name)
-            return file.read()
-    except FileNotFoundError:
-        raise ParamsFileError(name, "there is no such file.") from None
-    except IsADirectoryError:
-        raise ParamsFileError(name, "it is a folder, not a file.") from None
-    except (OSError, ValueError) as error:
-        reason = (getattr(error, "strerror", None) or str(error)).lower()
-        raise ParamsFileError(name, f"it cannot be read: {reason}.") from None
+    with opened(path, name) as file:
+        check_size(os.fstat(file.fileno()).st_size, name)
+        return file.read()
 
 
 def whole(document: Document, read: _Reader) -> tuple[dict[str, Value], Lines]:
@@ -489,51 +489,6 @@ def _parsed_ini(document: Document) -> Any:
     return parser
 
 
-# CSV
-
-
-def _read_csv(document: Document) -> tuple[Any, Lines]:
-    return _table(document, ","), {}
-
-
-def _read_tsv(document: Document) -> tuple[Any, Lines]:
-    return _table(document, "\t"), {}
-
-
-def _table(document: Document, delimiter: str) -> dict[str, Value]:
-    import csv
-
-    rows = csv.reader(StringIO(document.text, newline=""), delimiter=delimiter, strict=True)
-    header: list[str] = []
-    last: list[str] = []
-    try:
-        for row in rows:
-            if any(cell.strip() for cell in row):
-                header, last = (header, row) if header else (row, [])
-    except csv.Error as error:
-        raise document.error(f"it is not a table: {error}.", rows.line_num) from None
-    return _last_row(document, [name.strip() for name in header], last)
-
-
-def _last_row(document: Document, header: list[str], row: list[str]) -> dict[str, Value]:
-    if all(isinstance(scalar(name), (int, float)) for name in header if name):
-        raise document.error("the first row holds numbers, not the names of metrics.", 1)
-    if not row:
-        raise document.error("the table holds no row of metrics, only its header.")
-    repeated = next((name for place, name in enumerate(header) if name and name in header[:place]), None)
-    if repeated is not None:
-        raise document.error(f"column {repeated!r} is there twice.", 1)
-    if len(row) > len(header):
-        raise document.error(f"the last row has {len(row)} cells, the header {len(header)}.")
-    cells = [cell.strip() for cell in row] + [""] * (len(header) - len(row))
-    return {name: _cell(text) for name, text in zip(header, cells, strict=True) if name}
-
-
-def _cell(text: str) -> Value:
-    value = scalar(text)
-    return value if text else None
-
-
 _METRICS_READERS: dict[str, _Reader] = {
     ".yaml": read_yaml,
     ".yml": read_yaml,
@@ -542,9 +497,5 @@ _METRICS_READERS: dict[str, _Reader] = {
     ".ini": _read_ini,
     ".cfg": _read_ini,
     ".conf": _read_ini,
-    ".csv": _read_csv,
-    ".tsv": _read_tsv,
 }
-_TABLES = (_read_csv, _read_tsv)
-_PARAMS_READERS = {ending: read for ending, read in _METRICS_READERS.items() if read not in _TABLES}
-_PARAMS_READERS |= {".env": read_env, ".py": read_python}
+_PARAMS_READERS = {**_METRICS_READERS, ".env": read_env, ".py": read_python}

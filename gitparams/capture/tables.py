@@ -10,6 +10,7 @@ from math import isfinite
 from pathlib import PurePath
 from typing import Any
 
+from gitparams.capture.document import Document, decoded, opened
 from gitparams.capture.overrides import scalar
 from gitparams.errors import ParamsFileError
 from gitparams.journal import series_line
@@ -20,11 +21,13 @@ STEPS = ("global_step", "step", "iter", "iteration", "epoch")
 """What programs call the step, the first choice first."""
 
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
-_LINES = (".jsonl", ".ndjson")
+
+ENDINGS = (*_DELIMITERS, ".jsonl", ".ndjson")
+"""How the name of a table ends."""
+
 _TIMES = ("wall_time", "timestamp", "time")
 _MISSING = ("", "NA", "N/A")
 _SECONDS = range(10**9, 10**10)  # since 1970, from 2001 to 2286: what lies outside is a duration
-_EXAMPLE = "a mapping from names to numbers, as in 'acc: 0.93'; '{}' where there are none"
 
 _Cell = Metric | str | None
 
@@ -64,8 +67,7 @@ def is_table(path: str | os.PathLike[str]) -> bool:
     >>> is_table("logs/metrics.csv"), is_table("metrics.json")
     (True, False)
     """
-    suffix = PurePath(path).suffix.lower()
-    return suffix in _DELIMITERS or suffix in _LINES
+    return PurePath(path).suffix.lower() in ENDINGS
 
 
 def read_table(path: str | os.PathLike[str], *, shown: str | None = None, known: int = 0) -> Table:
@@ -97,11 +99,12 @@ def read_table(path: str | os.PathLike[str], *, shown: str | None = None, known:
     {"step":2,"time":1730000002,"loss":0.4}
     """
     name = shown if shown is not None else os.fspath(path)
-    data, moment = _content(path, name)
+    with opened(path, name) as file:
+        data, moment = file.read(), os.fstat(file.fileno()).st_mtime
     delimiter = _DELIMITERS.get(PurePath(path).suffix.lower())
-    text = _text(data, name)
+    text = decoded(data, name, most=None)
     if not text.strip():
-        raise ParamsFileError(name, "the file holds no metrics.", hint=_EXAMPLE)
+        raise Document(name, text, "metrics").nothing()
     rows = _json_rows(text, name) if delimiter is None else _csv_rows(text, delimiter, name)
     own = _own(rows.whole, data.count(b"\n", 0, known))
     last: dict[str, _Cell] = {}
@@ -130,28 +133,6 @@ def split_step(numbers: Mapping[str, Metric]) -> tuple[int | float | None, dict[
 
 
 # -- reading --------------------------------------------------------------------------------------------------------------
-
-
-def _content(path: str | os.PathLike[str], name: str) -> tuple[bytes, float]:
-    """Return the bytes of a file and when it was last written."""
-    try:
-        with open(path, "rb") as file:
-            return file.read(), os.fstat(file.fileno()).st_mtime
-    except FileNotFoundError:
-        raise ParamsFileError(name, "there is no such file.") from None
-    except IsADirectoryError:
-        raise ParamsFileError(name, "it is a folder, not a file.") from None
-    except OSError as error:
-        raise ParamsFileError(name, f"it cannot be read: {(error.strerror or str(error)).lower()}.") from None
-
-
-def _text(data: bytes, name: str) -> str:
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        problem = f"it is not UTF-8: byte 0x{data[error.start]:02x} at offset {error.start}."
-        raise ParamsFileError(name, problem, line, hint="save it as UTF-8") from None
 
 
 def _csv_rows(text: str, delimiter: str, name: str) -> _Rows:

@@ -15,6 +15,7 @@ from gitparams.capture.document import LARGEST_FILE
 from gitparams.capture.files import ParamsFile, params_words, read_metrics, read_params, read_params_files, read_params_text
 from gitparams.capture.objects import plain
 from gitparams.errors import ParamsFileError, UsageError
+from gitparams.metrics_files import read_metrics_file
 from gitparams.params import Layer, Origin, Overridden, flatten
 from gitparams.values import same
 
@@ -32,6 +33,10 @@ def write(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         return name
 
     return write
+
+
+def metrics_of(name: str) -> Any:
+    return read_metrics_file(pathlib.Path(name), name)
 
 
 def origins(*places: tuple[str, str]) -> dict[str, Origin]:
@@ -415,7 +420,7 @@ def test_ini_that_cannot_be_used_is_answered_with_its_place(write: Any, text: st
 @pytest.mark.parametrize("content", [b"", b" \n\n", b"\xef\xbb\xbf"])
 def test_an_empty_file_holds_nothing(write: Any, name: str, content: bytes) -> None:
     with pytest.raises(ParamsFileError) as caught:
-        read_metrics(write(name, content))
+        metrics_of(write(name, content))
 
     assert (str(caught.value), caught.value.hint) == (f"{name}: the file holds no metrics.", METRICS_HINT)
 
@@ -461,7 +466,7 @@ def test_a_byte_order_mark_is_ignored(write: Any, name: str, text: str) -> None:
 @pytest.mark.parametrize("name", ["a.yaml", "a.json", "a.toml", "a.ini", "a.csv"])
 def test_a_file_that_is_not_utf_8_is_answered_with_the_byte(write: Any, name: str) -> None:
     with pytest.raises(ParamsFileError) as caught:
-        read_metrics(write(name, b"a: 1\nb: caf\xe9\n"))
+        metrics_of(write(name, b"a: 1\nb: caf\xe9\n"))
 
     assert (str(caught.value), caught.value.hint) == (
         f"{name}:2: it is not UTF-8: byte 0xe9 at offset 11.",
@@ -503,13 +508,19 @@ def test_an_unknown_ending_lists_the_known_ones(write: Any) -> None:
     with pytest.raises(UsageError) as params:
         read_params(write("a.txt", "a: 1"))
     with pytest.raises(UsageError) as metrics:
+        metrics_of(write("metrics", "a: 1"))
+    with pytest.raises(UsageError) as documents:
         read_metrics(write("metrics", "a: 1"))
 
     assert str(params.value) == (
         "a.txt: a file of params ends in .yaml, .yml, .json, .toml, .ini, .cfg, .conf, .env or .py; this one ends in .txt."
     )
     assert str(metrics.value) == (
-        "metrics: a file of metrics ends in .yaml, .yml, .json, .toml, .ini, .cfg, .conf, .csv or .tsv; this one has no ending."
+        "metrics: a file of metrics ends in .yaml, .yml, .json, .toml, .ini, .cfg, .conf, .csv, .tsv, .jsonl or .ndjson; "
+        "this one has no ending."
+    )
+    assert str(documents.value) == (
+        "metrics: a file of metrics ends in .yaml, .yml, .json, .toml, .ini, .cfg or .conf; this one has no ending."
     )
 
 
@@ -532,21 +543,21 @@ def test_metrics_are_read_from_every_kind_of_file(write: Any, name: str, text: s
 
 
 @pytest.mark.parametrize(("name", "mark"), [("m.csv", ","), ("m.tsv", "\t"), ("m.CSV", ",")])
-def test_the_last_row_of_a_table_counts(write: Any, name: str, mark: str) -> None:
+def test_of_a_table_the_last_value_of_each_column_counts(write: Any, name: str, mark: str) -> None:
     rows = [
         ["", "epoch", "val.loss", "best", "note", "gap"],
         ["0", "0", "0.9", "False", "x", "1"],
         ["1", " 1 ", "-inf", "True", '"a\nb"', ""],
     ]
 
-    metrics, left_out = read_metrics(write(name, "\r\n".join(mark.join(row) for row in rows) + "\r\n\r\n"), shown="shown")
+    metrics, left_out = metrics_of(write(name, "\r\n".join(mark.join(row) for row in rows) + "\r\n\r\n"))
 
-    assert same(dict(metrics), {"epoch": 1, "val.loss": -inf, "best": True})
-    assert left_out == ("note", "gap")
+    assert same(dict(metrics), {"epoch": 1, "val.loss": -inf, "gap": 1})
+    assert left_out == ("best", "note")
 
 
-def test_a_short_last_row_leaves_the_rest_out(write: Any) -> None:
-    assert read_metrics(write("m.csv", "a,b\n1,2\n3")) == ({"a": 3}, ("b",))
+def test_a_short_last_row_leaves_the_other_columns_as_they_were(write: Any) -> None:
+    assert metrics_of(write("m.csv", "a,b\n1,2\n3")) == ({"a": 3, "b": 2}, ())
 
 
 @pytest.mark.parametrize(
@@ -555,13 +566,13 @@ def test_a_short_last_row_leaves_the_rest_out(write: Any) -> None:
         ("a,b\n", "m.csv: the table holds no row of metrics, only its header."),
         ("1,2\n3,4\n", "m.csv:1: the first row holds numbers, not the names of metrics."),
         ("a,a\n3,4\n", "m.csv:1: column 'a' is there twice."),
-        ("a,b\n1,2,3\n", "m.csv: the last row has 3 cells, the header 2."),
+        ("a,b\n1,2,3\n", "m.csv:2: the row has 3 cells, the header 2."),
         ('a,b\n1,"2', "m.csv:2: it is not a table: unexpected end of data."),
     ],
 )
 def test_a_table_that_cannot_be_used_is_answered_with_its_place(write: Any, text: str, message: str) -> None:
     with pytest.raises(ParamsFileError) as caught:
-        read_metrics(write("m.csv", text))
+        metrics_of(write("m.csv", text))
 
     assert str(caught.value) == message
 
@@ -611,7 +622,7 @@ def test_any_bytes_are_metrics_or_a_sentence(tmp_path_factory: pytest.TempPathFa
     path.write_bytes(content)
 
     try:
-        metrics, _ = read_metrics(path, shown="shown")
+        metrics, _ = read_metrics_file(path, "shown")
     except ParamsFileError as error:
         assert str(error).startswith("shown:")
     else:
@@ -764,6 +775,17 @@ def test_a_file_that_is_too_large_is_refused_with_the_limit(write: Any) -> None:
     assert read.value.hint == "keep the params in a smaller file of their own"
 
 
+def test_a_table_may_be_larger_than_any_document(write: Any) -> None:
+    assert metrics_of(write("m.jsonl", b'{"text": "%s", "n": 1}\n' % (b"x" * LARGEST_FILE))) == ({"n": 1}, ("text",))
+
+
+def test_a_table_whose_name_is_none_is_one_sentence() -> None:
+    with pytest.raises(ParamsFileError) as caught:
+        metrics_of("a\0.csv")
+
+    assert str(caught.value) == "a\0.csv: it cannot be read: embedded null byte."
+
+
 def test_a_file_of_fifty_megabytes_is_read(write: Any) -> None:
     layer = read_params(write("a.json", json.dumps({"text": "x" * 50_000_000, "n": 1})))
 
@@ -871,3 +893,25 @@ def test_the_bytes_of_a_file_are_read_like_the_file(conf: pathlib.Path) -> None:
     assert read_params_text((conf / "conf" / "b.yaml").read_bytes(), "conf/b.yaml", "v1:conf/b.yaml") == Layer(
         {"lr": 0.1, "seed": 1}, origins(("lr", "v1:conf/b.yaml:1"), ("seed", "v1:conf/b.yaml:2"))
     )
+
+
+_HALVES = ("<<<<<<< HEAD\n", "=======\n", ">>>>>>> theirs\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "lines"),
+    [
+        ("a.yaml", ("lr: 0.1\n", "lr: 0.2\n")),
+        ("a.json", ('{"lr": 0.1}\n', '{"lr": 0.2}\n')),
+        ("a.toml", ("lr = 0.1\n", "lr = 0.2\n")),
+        ("a.ini", ("[a]\nlr = 0.1\n", "[a]\nlr = 0.2\n")),
+        ("a.py", ("lr = 0.1\n", "lr = 0.2\n")),
+    ],
+)
+def test_a_file_in_a_merge_conflict_is_called_that(write: Any, name: str, lines: tuple[str, str]) -> None:
+    text = "\n" + "".join(part for pair in zip(_HALVES, (*lines, ""), strict=True) for part in pair)
+    with pytest.raises(ParamsFileError) as caught:
+        read_params(write(name, text))
+
+    assert str(caught.value) == f"{name}:2: it is in a merge conflict."
+    assert caught.value.hint == f"edit {name}, then git add it"

@@ -91,7 +91,8 @@ DISTRIBUTED = """
     import argparse, json, os
     parser = argparse.ArgumentParser()
     parser.add_argument("--lr", type=float, default=0.1)
-    print(json.dumps(dict(vars(parser.parse_args()), rank=os.environ.get("RANK"))), flush=True)
+    line = json.dumps(dict(vars(parser.parse_args()), rank=os.environ.get("RANK"))) + "\\n"
+    os.write(1, line.encode())  # whole, beside the other rank's
 """
 
 

@@ -2,12 +2,12 @@
 
 import os
 import sys
-from collections.abc import Mapping
 
 import _gitparams_capture as capture
 
 _paths = capture.load("paths.py", "_gitparams_paths")
 _lines = capture.load("lines.py", "_gitparams_lines")
+_views = capture.load("views.py", "_gitparams_views")
 
 
 def hang(module):
@@ -25,25 +25,13 @@ def _look(config, parser, args, kwargs):
     capture.tell_params(who, "jsonargparse", values, origins, watched=values)
 
 
-class _Values(Mapping):
+class _Values(_views.View):
     """A config as it is at the moment, without the files that it was read from."""
 
     def __init__(self, config, parser):
         self.config, self.unseen = config, set(_config_options(parser))
 
-    def items(self):
-        return self._seen().items()
-
-    def __getitem__(self, key):
-        return self._seen()[key]
-
-    def __iter__(self):
-        return iter(self._seen())
-
-    def __len__(self):
-        return len(self._seen())
-
-    def _seen(self):
+    def seen(self):
         return _without(self.config.as_dict(), self.unseen)
 
 

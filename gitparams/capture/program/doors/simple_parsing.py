@@ -2,12 +2,12 @@
 
 import os
 import sys
-from collections.abc import Mapping
 
 import _gitparams_capture as capture
 
 _paths = capture.load("paths.py", "_gitparams_paths")
 _lines = capture.load("lines.py", "_gitparams_lines")
+_views = capture.load("views.py", "_gitparams_views")
 
 
 def hang(module):
@@ -38,31 +38,19 @@ def _only_dest(frame):
     return frame.f_locals.get("dest") if inside and "config_class" in frame.f_locals else None
 
 
-class _Values(Mapping):
+class _Values(_views.View):
     """The namespace at the moment, or the one dataclass in it that the program gets."""
 
     def __init__(self, namespace, dest):
         self.namespace, self.dest = namespace, dest
 
-    def _seen(self):
+    def seen(self):
         seen = capture.plain(self.namespace)
         if self.dest is None:
             return seen
         one = seen.get(self.dest)
         chosen = {name[len(self.dest) + 1 :]: key for name, key in (seen.get("subgroups") or {}).items()}
         return dict(one if isinstance(one, dict) else {}, **({"subgroups": chosen} if chosen else {}))
-
-    def items(self):
-        return self._seen().items()
-
-    def __getitem__(self, key):
-        return self._seen()[key]
-
-    def __iter__(self):
-        return iter(self._seen())
-
-    def __len__(self):
-        return len(self._seen())
 
 
 class _Origins:

@@ -3,11 +3,11 @@
 import functools
 import inspect
 import sys
-from collections.abc import Mapping
 
 import _gitparams_capture as capture
 
 _paths = capture.load("paths.py", "_gitparams_paths")
+_views = capture.load("views.py", "_gitparams_views")
 
 
 def hang(module):
@@ -160,13 +160,13 @@ class _Call:
         return None
 
 
-class _Values(Mapping):
+class _Values(_views.View):
     """Arguments, or an object, as they are at the moment, with the sub-command that was chosen for each part of them."""
 
     def __init__(self, values, commands):
         self.holder, self.commands = values, commands
 
-    def _seen(self):
+    def seen(self):
         seen = dict(capture.plain(self.holder))
         for keys, command in self.commands.items():
             part = seen
@@ -175,15 +175,3 @@ class _Values(Mapping):
             if isinstance(part, dict):
                 part.setdefault("command", command)
         return seen
-
-    def items(self):
-        return self._seen().items()
-
-    def __getitem__(self, key):
-        return self._seen()[key]
-
-    def __iter__(self):
-        return iter(self._seen())
-
-    def __len__(self):
-        return len(self._seen())
