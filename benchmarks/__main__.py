@@ -25,6 +25,7 @@ TOPICS = {
     "ask": ("ask", "gitparams log --where … --sort …, the whole process, by size of the ledger"),
     "library": ("library", "runs() as a pandas frame, and in groups of replicates"),
     "tab": ("tab", "the completion of a command line, the whole process"),
+    "history": ("history", "diff of large configs, blame, and the runs of commits, the whole process"),
     "memory": ("memory", "what a process holds at most, on the large ledger"),
     "mlflow": ("mlflow", "the same questions to MLflow's store, where mlflow is installed"),
     "record": ("record", "record() in a loop, beside git's plumbing by subprocess"),

@@ -270,7 +270,7 @@ class _Completion:
         if not places:
             return Answer()
         place = places[min(count, len(places) - 1)]
-        if count >= len(places) and "…" not in place.metavar and "[B" not in place.metavar:
+        if count >= len(places) and "…" not in place.metavar and "[B" not in place.metavar and "BAD" not in place.metavar:
             return Answer()
         if place.choices:
             return self._plain(map(Candidate, place.choices))
@@ -281,7 +281,7 @@ class _Completion:
             return Answer(Kind.FOLDERS)
         if "TAG" in metavar:
             return self._tags("", "")
-        if "RUN" in metavar or metavar.startswith("[A"):
+        if "RUN" in metavar or metavar.startswith(("[A", "GOOD")):
             return self._runs(self._word, "", ranges="RUN" not in metavar or ".." in metavar)
         return Answer()
 
@@ -322,7 +322,9 @@ class _Completion:
 
     def _selectors(self) -> tuple[str, ...]:
         """Return the words that name a run without being its name; the work tree is no run that could be changed."""
-        return ("latest", "best:", "worktree") if self._line.names in (("show",), ("diff",)) else ("latest", "best:")
+        return (
+            ("latest", "best:", "worktree") if self._line.names in (("show",), ("diff",), ("blame",)) else ("latest", "best:")
+        )
 
     def _found(self, prefix: str) -> Iterator[tuple[str, str]]:
         deleted = self._hidden

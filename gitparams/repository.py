@@ -17,6 +17,7 @@ from gitparams.git import Git, TreeEntry
 from gitparams.index import BrokenRun, Filter, Index, Listed, Order, Progress, paths_meant
 from gitparams.ledger import Ledger
 from gitparams.model import (
+    CodeState,
     Details,
     EventKind,
     Metric,
@@ -36,8 +37,11 @@ from gitparams.writing import Beginning, Writer, checked_tag, how_of
 if TYPE_CHECKING:
     from gitparams.capture.redaction import Redaction
     from gitparams.capture.reports import Told
-    from gitparams.changes import CodeChange, RunDiff
+    from gitparams.changes import CodeChange, Naming, RunDiff
+    from gitparams.comparing import Comparing
+    from gitparams.history import Blame, Timeline
     from gitparams.journal import Ending, Journal
+    from gitparams.leniency import Leniency
     from gitparams.query import Query
     from gitparams.replicates import Aggregate, Group, Replicate
     from gitparams.selector import Selector
@@ -147,7 +151,10 @@ class Repository:
 
     def run(self, word: str) -> Run:
         """Return the run that a word names. Raises `RunNotFound`, `AmbiguousRun`, `FormatError`."""
-        return self._selector().run(word)
+        named = self._selector().named(word)
+        if named.how:
+            self.notes.append(f"{word}: {named.how}.")
+        return named.runs[0]
 
     def query(self, text: str) -> Query:
         """Return an expression that chooses runs, compiled. Raises `QueryError`."""
@@ -264,6 +271,57 @@ class Repository:
         runs = (run for run in self.index.runs(which) if isinstance(run, Run))
         return aggregated(runs, by, agg, directions=self.settings.directions)
 
+    def blame(self, word: str | Run = "latest", keys: Sequence[str] = ()) -> Blame:
+        """Return for each param of a run which run of its experiment changed it last, with the metrics on either side.
+
+        Args:
+            word: the run, or params files that were not run yet: ``worktree``, a code revision.
+            keys: params to look at: paths, beginnings of them or globs; also such as the run does not have any more.
+
+        Raises:
+            RunNotFound: there is no such run. UsageError: no run has such a param, or the run is a group.
+        """
+        from gitparams.history import Row, last_changes
+
+        run, recorded, meant = self._blamed(word, keys)
+        paths = dict.fromkeys(path for some in meant.values() for path in some)
+        earlier = map(Row._make, self.index.earlier(run))
+        found = last_changes(run, earlier, paths, recorded=recorded, seeds=self.settings.seeds)
+        _check_found(run, meant, [change.path for change in found.changes])
+        return found
+
+    def timeline(self, keys: Sequence[str], word: str | Run = "latest", *, limit: int | None = None) -> list[Timeline]:
+        """Return what params were up to a run: the stretches of runs with one value, the newest first.
+
+        Arguments and what is raised are those of `blame`; `limit` is how many stretches of each are told.
+        """
+        from gitparams.history import Row, timelines
+
+        run, recorded, meant = self._blamed(word, keys)
+        paths = list(dict.fromkeys(path for some in meant.values() for path in some))
+        found = timelines(run, map(Row._make, self.index.earlier(run)), paths, limit=limit, recorded=recorded)
+        _check_found(run, meant, [one.path for one in found])
+        return found
+
+    def _blamed(self, word: str | Run, keys: Sequence[str]) -> tuple[Run, bool, dict[str, list[str]]]:
+        """Return a run, whether it is a recorded one, and the paths that each key means; without keys all under ``*``."""
+        from gitparams.params import flatten
+
+        run = word if isinstance(word, Run) else self.run(word)
+        if run.group:
+            raise UsageError(f"Run {run.short_id} is a group and has no params.", hint="gitparams log --groups")
+        recorded = self.index.run(run.id) is not None
+        if not recorded:  # what is declared in files may hold secrets, and no recorded value does
+            params, _ = self.redaction.layer(Layer(run.params, {}))
+            run = replace(run, params=nested(params.values))
+        paths = list(flatten(run.params))
+        if not keys:
+            return run, recorded, {"*": paths}
+        names = self.index.key_names("params")
+        meant = {key: paths_meant(key, paths) for key in keys}
+        self.keys_meant([key for key, some in meant.items() if not some])
+        return run, recorded, {key: some or paths_meant(key, names) for key, some in meant.items()}
+
     def total(self, which: Filter = ALL) -> int | None:
         """Return how many runs a filter keeps; None where an expression keeps more than are counted while somebody waits."""
         if which.where is None:
@@ -274,6 +332,35 @@ class Repository:
     def count(self, which: Filter = ALL) -> int:
         """Return how many runs a filter keeps."""
         return self.index.count(which)
+
+    def span(self, text: str) -> Filter:
+        """Return the filter of a range of runs or of code commits, as `Comparing.span` does."""
+        return self._comparing().span(text)
+
+    def relink(self, pairs: Iterable[tuple[str, str]], how: str) -> int:
+        """Let the runs of commits that were rewritten be found at what these became, and return how many commits that are.
+
+        Args:
+            pairs: old and new commits.
+            how: what rewrote them: ``rebase``, ``amend``.
+
+        Raises:
+            LedgerError: it could not be written.
+        """
+        asked = [(Oid(old), Oid(new)) for old, new in pairs if old != new]
+        known = self.index.commits_with_runs([old for old, _ in asked])
+        told = self.index.aliases_of([old for old, _ in asked])
+        wanted: dict[tuple[Oid, Oid], None] = {}
+        for _ in asked:  # a squash comes step by step, in any order
+            more = [pair for pair in asked if pair[0] in known and pair not in wanted]
+            if not more:
+                break
+            wanted.update(dict.fromkeys(more))
+            known.update(new for _, new in more)
+        new = [pair for pair in wanted if pair not in told]
+        if new:
+            self.index.catch_up(self.ledger.alias(new, how, self.author, now()))
+        return len(new)
 
     def before(self, run: Run) -> Run | None:
         """Return the newest earlier completed run of the same experiment."""
@@ -301,52 +388,41 @@ class Repository:
         files = self.index.version(run.id).files if len(trees) > 1 else self.git.tree(trees[0])
         return read_details(lambda name: self._blob(files.get(name)))
 
-    def diff(self, words: Sequence[str | Run], keys: Sequence[str] = (), *, origins: bool = False) -> RunDiff:
-        """Return what differs between runs: none is ``latest~1 latest``, one is compared with the run before it.
+    def diff(
+        self,
+        words: Sequence[str | Run],
+        keys: Sequence[str] = (),
+        *,
+        origins: bool = False,
+        leniency: Leniency | None = None,
+        best: str | None = None,
+        patch: bool = False,
+    ) -> RunDiff:
+        """Return what differs between runs, as `Comparing.diff` does."""
+        return self._comparing().diff(words, keys, origins=origins, leniency=leniency, best=best, patch=patch)
 
-        Args:
-            words: the runs.
-            keys: paths of params to look at, prefixes and globs too.
-            origins: whether to tell where the values came from.
+    def are_commits(self, words: Sequence[str | Run]) -> bool:
+        """Tell whether words are two code revisions of which one has several runs."""
+        return self._comparing().are_commits(words)
 
-        Raises:
-            RunNotFound: a word names no run, or there is no run before the one.
-        """
-        from gitparams.changes import compare
+    def groups_at(self, words: Sequence[str]) -> list[tuple[Naming, Group[Run]]]:
+        """Return all the completed runs at each of two code revisions as one group a side, with how each was named."""
+        return self._comparing().groups_at(words)
 
-        runs = self._compared(words)
-        code = self.code_changes(runs[0], runs[-1]) if len(runs) == 2 else ()
-        packages = [self.details(run).packages for run in runs] if len(runs) == 2 else None
-        found = compare(runs, keys=keys, directions=self.settings.directions, code=code, packages=packages)
-        return replace(found, origins=tuple(self.details(run).origins for run in runs)) if origins else found
+    def replicates_at(self, words: Sequence[str]) -> list[tuple[Naming, Group[Replicate]]]:
+        """Return the groups that two runs belong to, as `replicates_of` does, with how each was named."""
+        from gitparams.changes import Naming
+
+        return [(Naming(word), self.replicates_of(self.run(word))) for word in self._comparing().replicates_of(words)]
 
     def code_changes(self, before: Run, after: Run) -> tuple[CodeChange, ...]:
         """Return the files in which the code of two runs differs."""
-        from gitparams.changes import CodeChange
+        return self._comparing().code_changes(before, after)
 
-        old, new = before.code.tree, after.code.tree
-        if not old or not new or old == new:
-            return ()
-        answer = self.git.run("diff-tree", "-r", "--numstat", "-z", "--no-renames", old, new, check=False)
-        changes = []
-        for line in answer.stdout.decode("utf-8", "replace").split("\0"):
-            added, _, rest = line.partition("\t")
-            removed, _, path = rest.partition("\t")
-            if path:
-                changes.append(CodeChange(path, _lines(added), _lines(removed)))
-        return tuple(changes)
+    def _comparing(self) -> Comparing:
+        from gitparams.comparing import Comparing
 
-    def _compared(self, words: Sequence[str | Run]) -> list[Run]:
-        runs = [word if isinstance(word, Run) else self.run(word) for word in (words or ("latest~1", "latest"))]
-        if len(runs) > 1:
-            return runs
-        before = self.before(runs[0])
-        if before is None:
-            raise RunNotFound(
-                f"Run {runs[0].short_id} is the first completed one of {runs[0].experiment}: there is none to compare it with.",
-                hint="gitparams log",
-            )
-        return [before, runs[0]]
+        return Comparing(self.git, self.index, self._selector(), self.details)
 
     def _selector(self) -> Selector:
         from gitparams.selector import Selector
@@ -369,11 +445,13 @@ class Repository:
         if layer is None:
             return None
         identity = RunId("worktree" if commit is None else word)
+        code = CodeState() if commit is None else CodeState(commit, tree=self.git.ref(f"{commit}^{{tree}}"))
         started = now() if commit is None else self._time_of(commit) or now()
         params = dict(layer.values)
         if self.settings.rules is not None:
             params = dict(self.settings.rules.bound(self._time_of).applied_to(params, {}, started).params)
-        return Run(identity, Status.OPEN, started, params=nested(params), experiment=self.settings.experiment or "default")
+        experiment = self.settings.experiment or "default"
+        return Run(identity, Status.OPEN, started, params=nested(params), experiment=experiment, code=code)
 
     def _declared(self, commit: Oid | None, word: str = "worktree") -> Layer | None:
         settings = self.settings
@@ -385,10 +463,7 @@ class Repository:
 
         names = self.git.text("ls-tree", "-r", "-z", "--name-only", "--full-tree", commit).split("\0")
         layers = read_params_tree(settings.params_files, names, lambda name: self._content(f"{commit}:{name}"), word)
-        if not layers:
-            return None
-        self.notes.append(f"No run was recorded at {word}: its params files are used.")
-        return stack(layers)
+        return stack(layers) if layers else None
 
     def declared_layer(self, files: Sequence[Path | str], overrides: Sequence[str], *, strict: bool = True) -> Layer:
         """Return the declared params: gitparams.yaml, files, environment variables, ``K=V`` overrides; the later wins.
@@ -611,6 +686,13 @@ def given_layer(
 # -- small things ---------------------------------------------------------------------------------------------------------
 
 
+def _check_found(run: Run, meant: Mapping[str, Sequence[str]], found: Sequence[str]) -> None:
+    for key, paths in meant.items():
+        if paths and not any(path in found for path in paths):
+            said = f"No run of {run.experiment} up to {run.short_id} has a param {key!r}."
+            raise UsageError(said, hint=f"gitparams log --where 'exists({key})'")
+
+
 def _setter(fields: Callable[[Run], dict[str, object]]) -> Callable[[Run], Run]:
     return lambda run: replace(run, **fields(run))  # type: ignore[arg-type]
 
@@ -620,7 +702,3 @@ def _known_origins(run: Run, origins: Mapping[str, Origin]) -> dict[str, Origin]
 
     unknown = Origin("unknown")
     return {path: origins.get(path, unknown) for path in flatten(run.params)}
-
-
-def _lines(text: str) -> int | None:
-    return int(text) if text.isdigit() else None

@@ -21,12 +21,12 @@ MODULES = sorted(
 # Modules that start git themselves, and why; everything else asks gitparams/git.py.
 STARTS_GIT = {
     "git.py",
-    "hooks.py",  # `git hook run`, in the caller's folder and environment and not in ours
+    "hook_files.py",  # `git hook run`, in the caller's folder and environment and not in ours
     "cli/demo.py",  # makes a repository where there is none yet
     "cli/options.py",  # asks git for the pager, perhaps outside of any repository
 }
-# Modules that start processes at all: also the user's program, and a pipe of git commands whose words git.py gives.
-STARTS_PROCESSES = STARTS_GIT | {"child.py", "snapshot.py"}
+# Modules that start processes at all: also the user's program, a pipe of git commands whose words git.py gives, and `ps`.
+STARTS_PROCESSES = STARTS_GIT | {"child.py", "snapshot.py", "hooks.py"}
 # The two doors that find a module by its name in a table; they look down the map, and nothing else does.
 DOORS = {"__init__.py", "cli/__init__.py"}
 

@@ -323,7 +323,7 @@ def test_log_shows_what_changed_from_the_newest_earlier_completed_run(history):
         (["--status", "done"], "'done' is no status"),
         (["--since", "whenever"], "'whenever' is no date"),
         (["--format", "xml"], "'xml' is not one of"),
-        (["what"], "'what' is not RUN..RUN"),
+        (["what"], "'what' is no range of runs or commits"),
         (["--", "a..b"], "is not a path"),
         (["--no-such-flag"], "No such option"),
     ],

@@ -87,7 +87,21 @@ TAKES = {
     ),
     **{
         name: COMMANDS[name]
-        for name in ("run", "check", "show", "diff", "tag", "rename", "rm", "update", "hooks", "import", "demo")
+        for name in (
+            "run",
+            "check",
+            "show",
+            "diff",
+            "blame",
+            "bisect",
+            "tag",
+            "rename",
+            "rm",
+            "update",
+            "hooks",
+            "import",
+            "demo",
+        )
     },
 }
 
@@ -102,7 +116,7 @@ def offered(*words):
         (["sh"], ["show"]),
         (["--v"], ["--version"]),
         (["hooks", ""], ["install", "uninstall", "status", "run", "exec"]),
-        (["hooks", "install", "po"], ["post-run"]),
+        (["hooks", "install", "po"], ["post-run", "post-rewrite"]),
         (["nothing", ""], []),
         (["log", "--s"], ["--status", "--sort"]),
         (["log", "-"], ["-n", "--max-count", "-e", "--experiment", "--status", "--tag", "--where", "--sort", "--columns",
@@ -135,6 +149,8 @@ def offered(*words):
         (["show", "best:-v"], ["best:-val/loss"]),
         (["show", "latest", ""], []),
         (["diff", "latest", "wo"], ["worktree"]),
+        (["bisect", "latest", "kkr"], ["kkrstnvq"]),
+        (["blame", "wo"], ["worktree"]),
         (["diff", "latest", "baseline", "kkr"], ["kkrstnvq"]),
         (["diff", "latest..k"], ["latest..kkmpptxz", "latest..kkrstnvq"]),
         (["tag", "wo"], []),
