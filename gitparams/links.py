@@ -46,14 +46,14 @@ class Links:
     def of(self, commit: Oid) -> Link:
         """Return the completed runs of a commit by the first of these that finds any.
 
-        Recorded at it; recorded at a commit that was rewritten to it; its tree is that of the run's code; its patch is that of
-        the run's commit; so are subject and author date; what it changed is so in the run's code (a squash); it is a merge of
-        a branch that has runs.
+        Recorded at it, but for runs of changed files that a later commit has; recorded at a commit that was rewritten to it;
+        its tree is that of the run's code; its patch is that of the run's commit; so are subject and author date; what it
+        changed is so in the run's code (a squash); it is a merge of a branch that has runs.
         """
         return next((link for link in self._ways(commit) if link.runs), Link())
 
     def _ways(self, commit: Oid) -> Iterator[Link]:
-        yield self._linked(self.index.runs_at([commit]), "")
+        yield self._linked(self._still_of(self.index.runs_at([commit]), commit), "")
         yield self._linked(self.index.runs_at(self.index.rewritten_to([commit])), "rewritten since")
         for key, value, how in self._lasting(commit):
             yield self._linked(self._moved(self.index.runs_of_code(key, [value]), commit), how)
@@ -61,6 +61,14 @@ class Links:
         for parent in self._parents(commit)[1:]:
             merged = self._linked(self.index.runs_at([parent, *self.index.rewritten_to([parent])]), "merged by it")
             yield merged
+
+    def _still_of(self, found: Sequence[Located], commit: Oid) -> list[Located]:
+        """Return the runs of a commit without those of changed files that were committed later: they are that commit's."""
+        if not any(one.dirty for one in found):
+            return list(found)
+        words = ("log", "--format=%T", "--ancestry-path", f"{commit}..HEAD", "--")
+        later = set(self.git.text(*words, check=False).split())
+        return [one for one in found if not (one.dirty and one.tree in later)]
 
     def _linked(self, found: Sequence[Located], how: str) -> Link:
         if not found:

@@ -91,6 +91,16 @@ def test_a_run_made_before_the_commit_belongs_to_it_when_the_code_is_the_same(re
     assert found(repo, "HEAD") == (run.id, f"HEAD: recorded at {run.code.commit[:10]}, the same tree.")
 
 
+def test_a_run_of_changed_files_is_the_next_commits_once_they_are_committed(repo):
+    clean = record(repo)
+    (repo / "train.py").write_text("print('tried before it was committed')\n")
+    tried = record(repo)
+    assert found(repo, "HEAD")[0] == tried.id, "nothing was committed yet"
+    git("commit", "-qam", "as tried", cwd=repo)
+    assert found(repo, "HEAD")[0] == tried.id
+    assert found(repo, "HEAD~1") == (clean.id, "")
+
+
 def test_an_amended_message_keeps_the_run_by_its_tree(repo):
     run = record(repo)
     git("commit", "-q", "--amend", "-m", "better words", cwd=repo)
