@@ -225,19 +225,40 @@ class PrintedDiff(RunDiff):
         return diff_html(self)
 
 
-def diff(*selectors: str | Run, keys: Sequence[str] = (), origins: bool = False) -> PrintedDiff:
+def diff(
+    *selectors: str | Run,
+    keys: Sequence[str] = (),
+    origins: bool = False,
+    patch: bool = False,
+    best: str | None = None,
+    rtol: float = 0.0,
+    atol: float = 0.0,
+    significant_digits: int | None = None,
+    ignore: Sequence[str] = (),
+    ignore_order: bool = False,
+    ignore_type: bool = False,
+) -> PrintedDiff:
     """Return what differs between runs; none is ``latest~1 latest``, one is compared with the run before it.
 
     Args:
-        selectors: as for `run`, or runs.
+        selectors: as for `run`, or runs; ``main..feature`` is a selector too.
         keys: paths of params to look at, prefixes and globs too.
         origins: whether to tell where the values that differ came from.
+        patch: whether to read the text of what changed in the code.
+        best: of several runs at a code revision the one with the best value of this metric, not the newest.
+        rtol, atol, significant_digits: how far two numbers may lie apart and still be equal.
+        ignore: params not to look at. ignore_order, ignore_type: whether the order of lists, and types, count.
 
     Raises:
-        RunNotFound: a selector names no run.
+        RunNotFound: a selector names no run. UsageError: a tolerance is none.
     """
+    from gitparams.leniency import Leniency
+
+    leniency = Leniency.of(
+        rtol=rtol, atol=atol, digits=significant_digits, ignore=ignore, ignore_order=ignore_order, ignore_type=ignore_type
+    )
     with Repository.find() as repository:
-        found = repository.diff(selectors, keys, origins=origins)
+        found = repository.diff(selectors, keys, origins=origins, leniency=leniency, best=best, patch=patch)
         return PrintedDiff(**{field.name: getattr(found, field.name) for field in fields(found)})
 
 

@@ -495,3 +495,13 @@ def test_asking_loads_no_frame_library_and_no_screen(ten):
         "print(sorted(heavy & set(sys.modules)))\n"
     )
     assert subprocess.check_output([sys.executable, "-c", program], text=True) == "[]\n"
+
+
+def test_a_diff_can_be_lenient(repo):
+    gitparams.record({"lr": 0.1, "layers": [1, 2], "log": "a"}, {"acc": 0.9})
+    gitparams.record({"lr": 0.1000001, "layers": [2, 1], "log": "b"}, {"acc": 0.9})
+    found = gitparams.diff(rtol=1e-3, ignore=["log"], ignore_order=True)
+    assert not found
+    assert found.ignored == 3
+    with pytest.raises(gitparams.GitParamsError, match="rtol"):
+        gitparams.diff(rtol=-1)
