@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,6 +18,9 @@ from gitparams.model import Run, Status, now
 from gitparams.repository import Repository
 from gitparams.screens import log as screen
 from gitparams.screens.terminal import Terminal
+
+if TYPE_CHECKING:
+    from gitparams.query import Query
 
 app = typer.Typer(**APP)
 _FORMATS = ("table", "oneline", "json", "jsonl", "csv", "md", "html")
@@ -87,7 +90,7 @@ def log(
             deleted=deleted,
             groups=groups or graph,
             parent=found.find_id(parent) if parent else None,
-            where=found.query(_all_of(where)) if where else None,
+            where=_all_of(found, where) if where else None,
             author=author,
             grep=grep,
         )
@@ -198,8 +201,10 @@ def _summed_up(found: Repository, which: Filter, form: str, by: Sequence[str], a
     return screen_of_groups.render(groups, terminal=terminal, directions=directions, now=now(), limit=limit, filtered=filtered)
 
 
-def _all_of(expressions: Sequence[str]) -> str:
-    return expressions[0] if len(expressions) == 1 else " and ".join(f"({expression})" for expression in expressions)
+def _all_of(found: Repository, expressions: Sequence[str]) -> Query:
+    from gitparams.query import all_of
+
+    return all_of([found.query(expression) for expression in expressions])
 
 
 def _parts(words: Sequence[str] | None) -> list[str]:

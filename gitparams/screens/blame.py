@@ -16,7 +16,7 @@ from gitparams.replicates import Difference, Group, Spread, compared
 from gitparams.screens.items import cut_apart, short_value
 from gitparams.screens.log import NARROWEST, metric_header
 from gitparams.screens.numbers import age_text, delta_text
-from gitparams.screens.replicates import decimal_places, p_text, ranked_names, spread_document, spread_texts
+from gitparams.screens.replicates import decimal_places, p_text, ranked_names, said_lines, spread_document, spread_texts
 from gitparams.screens.table import Column, Style, table_lines
 from gitparams.screens.terminal import Terminal, cell_width
 from gitparams.values import Value, printable
@@ -69,7 +69,7 @@ def render(
     lines = list(_changed_lines(changed, details, label, width, terminal, now))
     if kept:
         lines += [*([""] if lines else []), *_kept_lines(kept, label, width, terminal, now)]
-    footer = _lines_of(_said(blame, details, metrics or (), terminal), terminal, width)
+    footer = said_lines(_said(blame, details, metrics or (), terminal), terminal, width)
     return "\n".join([*lines, *([""] if footer else []), *footer])
 
 
@@ -325,7 +325,7 @@ def _timeline_lines(
         _CHANCE if any(text.endswith("?") for text in _cells(columns[fixed:])) else "",
         _UNCOMMITTED if any(stretch.turn is not None and stretch.turn.dirty for stretch in stretches) else "",
     ]
-    return [terminal.dim(header), *lines, "", *_lines_of(said, terminal, width)]
+    return [terminal.dim(header), *lines, "", *said_lines(said, terminal, width)]
 
 
 def _value_column(timeline: Timeline, longest: int, terminal: Terminal) -> Column:
@@ -394,18 +394,6 @@ def _fitting(columns: Sequence[Column], width: int, terminal: Terminal) -> list[
     if _room(columns) <= width:
         return table_lines(columns)
     return [terminal.cut(line, width) for line in table_lines([replace(column, styles={}) for column in columns])]
-
-
-def _lines_of(said: Iterable[str], terminal: Terminal, width: int) -> list[str]:
-    """Return what is said, as many parts a line as fit."""
-    lines: list[str] = []
-    for text in filter(None, said):
-        longer = f"{lines[-1]}{terminal.dot}{text}" if lines else ""
-        if longer and cell_width(longer) <= width:
-            lines[-1] = longer
-        else:
-            lines.append(terminal.cut(text, width))
-    return [terminal.dim(line) for line in lines]
 
 
 def _count(number: int, noun: str) -> str:

@@ -17,6 +17,7 @@ from gitparams.model import Run, Status
 from gitparams.model import now as present
 from gitparams.params import MISSING, flatten
 from gitparams.screens.columns import ColumnSpec
+from gitparams.screens.diff_rows import ordinal
 from gitparams.screens.items import item_text
 from gitparams.screens.log import (
     Changed,
@@ -354,6 +355,8 @@ def _diff_table(diff: RunDiff, directions: Mapping[str, Direction], now: datetim
         [_Cell("age", ("quiet",)), *ages],
         *_section("params", [_param_row(change) for change in diff.params.values()]),
         *_section("metrics", [_metric_row(change, directions) for change in diff.metrics.values()]),
+        *_section("seeds", [_value_row(path, values) for path, values in diff.seeds.items()]),
+        *_section("environment", [_value_row(path, values) for path, values in diff.environment.items()]),
         *_section("packages", [_package_row(name, versions) for name, versions in diff.packages.items()]),
         *_section("code", [[_Cell(change.path), _Cell(_lines_text(change))] for change in diff.code]),
     ]
@@ -367,8 +370,15 @@ def _section(name: str, rows: Sequence[Sequence[_Cell]]) -> list[Sequence[_Cell]
 
 
 def _param_row(change: ParamChange) -> list[_Cell]:
-    cells = [_Cell(_value(value), ("text", "quiet") if value is MISSING else ("text",)) for value in change.values]
-    return [_Cell(change.path, ("short",)), *cells, _Cell(_change_text(change), ("short", "quiet"))]
+    if change.kind == "moved":
+        places = [_Cell("" if place is MISSING else ordinal(place), ("text",)) for place in change.values]
+        return [_Cell(change.path, ("short",)), *places, _Cell(change.kind, ("short", "quiet"))]
+    return [*_value_row(change.path, change.values), _Cell(_change_text(change), ("short", "quiet"))]
+
+
+def _value_row(path: str, values: Sequence[Any]) -> list[_Cell]:
+    cells = [_Cell(_value(value), ("text", "quiet") if value is MISSING else ("text",)) for value in values]
+    return [_Cell(path, ("short",)), *cells]
 
 
 def _change_text(change: ParamChange) -> str:

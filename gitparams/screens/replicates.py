@@ -200,7 +200,7 @@ def _footer(
         f"{_count(apart, 'value')} not finite, not counted" if apart else "",
         f"{_count(repeated, 'run')} with a seed that another has" if repeated else "",
     ]
-    return _lines(said, terminal, width)
+    return said_lines(said, terminal, width)
 
 
 def _left_out(groups: Sequence[Group[Any]], terminal: Terminal) -> str:
@@ -213,7 +213,7 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun if number == 1 else noun + 's'}"
 
 
-def _lines(said: Sequence[str], terminal: Terminal, width: int) -> list[str]:
+def said_lines(said: Iterable[str], terminal: Terminal, width: int) -> list[str]:
     """Return what is said, as many parts a line as fit."""
     lines: list[str] = []
     for text in filter(None, said):
@@ -431,7 +431,7 @@ def render_aggregated(
         "* best" if starred else "",
         f"{_count(hidden, 'more column')}" if hidden else "",
     ]
-    return "\n".join([terminal.dim(header), *lines, "", *_lines(said, terminal, width)])
+    return "\n".join([terminal.dim(header), *lines, "", *said_lines(said, terminal, width)])
 
 
 def _key_columns(rows: Sequence[Aggregate], by: Sequence[str], terminal: Terminal, width: int) -> list[Column]:
