@@ -100,8 +100,8 @@ def _side(diff: RunDiff, place: int) -> str:
 def _gate(gate: Sequence[Judged]) -> Iterator[str]:
     if not gate:
         return
-    mark, said = verdict(gate)
-    yield f'<p class="{_grade(not any(judged.failed for judged in gate))}"><strong>{mark} {said}</strong></p>'
+    _, said = verdict(gate)
+    yield f'<p class="{_grade(not any(judged.failed for judged in gate))}"><strong>{said}</strong></p>'
     items = (
         f'<li class="{_grade(not judged.failed)}">{_safe(judged.sentence)}</li>'
         for judged in sorted(gate, key=lambda judged: not judged.failed)
@@ -121,9 +121,10 @@ def _tables(diff: RunDiff, found: Grid, directions: Mapping[str, Direction], now
     rows = sections(diff, found, _TERMINAL, directions, label=_LONGEST, value=_LONGEST)
     long = [section for section in _FOLDED if len(rows.get(section, ())) > _SHORT]
     short = [section for section in SECTIONS if section in rows and section not in long]
-    ids = "".join(f"<th>{_safe(head)}</th>" for head in column_heads(diff, found))
+    heads = [*column_heads(diff, found), *([""] if len(diff.runs) == 2 else [])]  # of two runs a note stands at the end
+    ids, wide = "".join(f"<th>{_safe(head)}</th>" for head in heads), len(heads) + 1
     if short:
-        yield _table(f"<tr><th></th>{ids}</tr>{_below_ids(diff, found, now)}", [_body(name, rows[name]) for name in short])
+        yield _table(f"<tr><th></th>{ids}</tr>{_below_ids(diff, found, now)}", [_body(name, rows[name], wide) for name in short])
     for name in long:
         table = _table(f"<tr><th></th>{ids}</tr>", [f"<tbody>{_rows(rows[name])}</tbody>"])
         yield _folded(name, f"{len(rows[name])} differ", table)
@@ -133,8 +134,8 @@ def _table(head: str, bodies: Sequence[str]) -> str:
     return f'<div class="wide"><table>\n<thead>{head}</thead>\n{chr(10).join(bodies)}\n</table></div>'
 
 
-def _body(name: str, rows: Sequence[Row]) -> str:
-    return f'<tbody>\n<tr><th scope="rowgroup">{name}</th></tr>\n{_rows(rows)}\n</tbody>'
+def _body(name: str, rows: Sequence[Row], wide: int) -> str:
+    return f'<tbody>\n<tr><th scope="rowgroup" colspan="{wide}">{name}</th></tr>\n{_rows(rows)}\n</tbody>'
 
 
 def _rows(rows: Sequence[Row]) -> str:
