@@ -84,7 +84,7 @@ def diff(
         if where is not None:
             named = [found.run(f"run:{run}") for run in found.chosen(words or (), where)]
         keys = after_dashes() or ()
-        result = found.diff(named, keys, origins=origins, leniency=leniency, best=best, patch=patch or only_code)
+        result = found.diff(named, keys, origins=origins, leniency=leniency, best=best, patch=patch)
         outcomes = _judged(found, fail_if or (), result)
         chosen = _sections(only_params, only_metrics, only_code, only_packages, only_environment)
         result = result.only(chosen)
