@@ -45,10 +45,10 @@ class Comparing:
                 raise UsageError(
                     f"{text!r} is no range of runs or commits.", hint="gitparams log latest~5..latest, or -- KEY for params"
                 )
-            return Filter(ids=self.selector.links.among([commit]))
+            return Filter(code=self.selector.links.among([commit]))
         ends = [self.selector.revision(word or "HEAD") for word in (older, newer)]
         if all(ends) and (older or newer):
-            return Filter(ids=self.selector.links.among([f"{ends[0]}{dots}{ends[1]}"]))
+            return Filter(code=self.selector.links.among([f"{ends[0]}{dots}{ends[1]}"]))
         if dots == "...":
             raise UsageError(f"{text!r} is no range: three dots stand between code revisions.", hint=text.replace("...", ".."))
         return Filter(after=self.selector.run(older or "latest~1").started, until=self.selector.run(newer or "latest").started)

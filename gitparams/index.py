@@ -115,6 +115,7 @@ class Filter:
         author: a part of the author's name or address, in any case.
         grep: a part of the name, the note or a tag, in any case.
         ids: the runs to choose from.
+        code: the code commits to choose from.
     """
 
     experiment: str | None = None
@@ -131,6 +132,14 @@ class Filter:
     author: str | None = None
     grep: str | None = None
     ids: tuple[str, ...] | None = None
+    code: OfCommits | None = None
+
+
+class OfCommits(NamedTuple):
+    """The runs recorded at some commits, and others that belong to them."""
+
+    commits: tuple[Oid, ...]
+    runs: tuple[RunId, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -706,11 +715,16 @@ class Index:
         """Return the completed runs recorded at some code commits, newest first; with `every` those of any status."""
         return self._located("r.commit_id", commits, every)
 
-    def runs_of_code(self, key: CodeKey, values: Sequence[str], *, every: bool = False) -> list[Located]:
+    def runs_of_code(
+        self, key: CodeKey, values: Sequence[str], *, every: bool = False, outside: Sequence[Oid] = ()
+    ) -> list[Located]:
         """Return the completed runs whose code has one of some trees, patch ids or headlines, as `runs_at` does.
 
         Args:
             key: ``headline`` is the author date and the subject of the commit, with a space between them.
+            values: what is looked for.
+            every: runs of any status.
+            outside: commits whose own runs are left out.
         """
         if not values:
             return []
@@ -718,7 +732,7 @@ class Index:
             self.connection.execute(f"CREATE INDEX IF NOT EXISTS code_{key} ON runs ({_CODE_KEYS[key]})")
         except sqlite3.OperationalError:
             pass  # read-only or busy: slower, and right all the same
-        return self._located(_CODE_KEYS[key], values, every)
+        return self._located(_CODE_KEYS[key], values, every, outside)
 
     def rewritten_to(self, commits: Sequence[Oid]) -> list[Oid]:
         """Return the commits that were rewritten to one of these, in one step or in several."""
@@ -759,14 +773,17 @@ class Index:
         row = next(iter(self._ask(f"SELECT r.id FROM runs AS r WHERE {where} {_NEWEST}", (branch,))), None)
         return RunId(row[0]) if row else None
 
-    def _located(self, column: str, values: Sequence[str], every: bool) -> list[Located]:
+    def _located(self, column: str, values: Sequence[str], every: bool, outside: Sequence[Oid] = ()) -> list[Located]:
         shown = f"+r.hidden = {_SHOWN}" + ("" if every else " AND +r.status = 'completed'")
+        if outside:
+            shown += " AND (r.commit_id IS NULL OR +r.commit_id NOT IN (SELECT value FROM json_each(?2)))"
         sql = (
             "SELECT r.id, r.commit_id, json_extract(r.document, '$.git.tree'), json_extract(r.document, '$.git.dirty')"
-            f" FROM runs AS r WHERE {column} IN (SELECT value FROM json_each(?)) AND {shown} AND r.broken IS NULL"
+            f" FROM runs AS r WHERE {column} IN (SELECT value FROM json_each(?1)) AND {shown} AND r.broken IS NULL"
             f" ORDER BY {_NEWEST_FIRST}"
         )
-        rows = self._ask(sql, (json.dumps(list(values)),))
+        bound = [json.dumps(list(values)), *([json.dumps(list(outside))] if outside else [])]
+        rows = self._ask(sql, bound)
         return [Located(RunId(run), commit, tree, bool(dirty)) for run, commit, tree, dirty in rows]
 
     # -- metrics and keys ---------------------------------------------------------------------------------------------
@@ -871,6 +888,10 @@ class Index:
         if which.ids is not None:
             conditions.append("r.id IN (SELECT value FROM json_each(?))")
             values.append(json.dumps(which.ids))
+        if which.code is not None:
+            listed = "(SELECT value FROM json_each(?))"
+            conditions.append(f"(r.commit_id IN {listed} OR r.id IN {listed})")
+            values += [json.dumps(which.code.commits), json.dumps(which.code.runs)]
         if which.where is not None:
             self._teach(which.where.functions)
             conditions.append(f"({which.where.sql}) AND r.broken IS NULL")

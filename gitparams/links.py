@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from gitparams.entry import parse_commit
 from gitparams.git import Git
-from gitparams.index import CodeKey, Index, Located
+from gitparams.index import CodeKey, Index, Located, OfCommits
 from gitparams.model import Oid, RunId
 from gitparams.snapshot import headline, patch_id_of
 
@@ -114,8 +114,8 @@ class Links:
         newest = self.index.newest_commits(_MOST_STRAYS)
         return [one for one in newest if one.tree and not self._is_related(one.commit, commit)]
 
-    def among(self, words: Sequence[str]) -> tuple[RunId, ...]:
-        """Return the runs, whatever their status, of the commits that ``git log`` lists for some words.
+    def among(self, words: Sequence[str]) -> OfCommits:
+        """Return the commits that ``git log`` lists for some words, and the runs that belong to them.
 
         A commit has the runs recorded at it, and those that a rewrite took away from all other history that is meant here.
 
@@ -124,29 +124,28 @@ class Links:
         """
         commits = [Oid(line) for line in self.git.lines("rev-list", *words, "--")]
         tips = [Oid(line) for line in self.git.text("rev-parse", "--revs-only", *words, "--").split() if line[0] != "^"]
-        found = dict.fromkeys(one.run for one in self.index.runs_at([*commits, *self.index.rewritten_to(commits)], every=True))
+        known = (*commits, *self.index.rewritten_to(commits))
         trees, headlines = self._trees_and_headlines(words)
-        strays = [*self.index.runs_of_code("tree", trees, every=True), *self._by_patch(commits)]
-        strays += self.index.runs_of_code("headline", headlines, every=True)
+        strays = [*self.index.runs_of_code("tree", trees, every=True, outside=known), *self._by_patch(commits, known)]
+        strays += self.index.runs_of_code("headline", headlines, every=True, outside=known)
+        found: dict[RunId, None] = {}
         reachable: dict[Oid | None, bool] = {}
         for one in strays:
-            if one.run in found:
-                continue
             if one.commit not in reachable:
                 reachable[one.commit] = any(self._is_ancestor(one.commit, tip) for tip in tips)
             if one.dirty or not reachable[one.commit]:
                 found[one.run] = None
-        return tuple(found)
+        return OfCommits(known, tuple(found))
 
     def _trees_and_headlines(self, words: Sequence[str]) -> tuple[list[str], list[str]]:
         lines = [line.split("\0") for line in self.git.lines("log", "--format=%T%x00%aI%x00%s", *words, "--")]
         return [line[0] for line in lines], [f"{line[1]} {line[2]}" for line in lines if len(line) == 3]
 
-    def _by_patch(self, commits: Sequence[Oid]) -> list[Located]:
+    def _by_patch(self, commits: Sequence[Oid], known: Sequence[Oid]) -> list[Located]:
         if len(commits) > _MOST_PATCHES:
             return []
         patches = [patch for commit in commits if (patch := patch_id_of(self.git, commit, self.index))]
-        return self.index.runs_of_code("patch_id", patches, every=True)
+        return self.index.runs_of_code("patch_id", patches, every=True, outside=known)
 
     # -- git ----------------------------------------------------------------------------------------------------------
 

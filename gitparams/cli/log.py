@@ -232,7 +232,7 @@ def _range(found: Repository, which: Filter, words: list[str]) -> Filter:
         raise UsageError(f"{' '.join(words)!r} is not one range.", hint="gitparams log latest~5..latest, or -- KEY for params")
     span = found.span(words[0])
     until = min(filter(None, (which.until, span.until)), default=None)
-    return replace(which, ids=span.ids, after=span.after, until=until)
+    return replace(which, code=span.code, after=span.after, until=until)
 
 
 def _date(found: Repository, text: str | None) -> datetime | None:

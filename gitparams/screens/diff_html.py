@@ -124,7 +124,9 @@ def _tables(diff: RunDiff, found: Grid, directions: Mapping[str, Direction], now
     heads = [*column_heads(diff, found), *([""] if len(diff.runs) == 2 else [])]  # of two runs a note stands at the end
     ids, wide = "".join(f"<th>{_safe(head)}</th>" for head in heads), len(heads) + 1
     if short:
-        yield _table(f"<tr><th></th>{ids}</tr>{_below_ids(diff, found, now)}", [_body(name, rows[name], wide) for name in short])
+        yield _table(
+            f"<tr><th></th>{ids}</tr>{_below_ids(diff, found, now)}", [_body(name, rows[name], wide) for name in short]
+        )
     for name in long:
         table = _table(f"<tr><th></th>{ids}</tr>", [f"<tbody>{_rows(rows[name])}</tbody>"])
         yield _folded(name, f"{len(rows[name])} differ", table)
