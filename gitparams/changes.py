@@ -25,7 +25,9 @@ _SUBJECT_PARAMS, _SUBJECT_METRICS = 3, 2
 _STRICT = Leniency()
 _MISSING_DOCUMENT: dict[str, Value] = {"missing": True}
 # what differs from run to run though the place is the same: jobs and processes, and what Hydra tells of one job
-_OF_ONE_RUN = ("job", "caller", "hydra.job", "hydra.output_dir", "hydra.overrides", "variables.*_JOB*ID", "variables.*_TASK_ID")
+_OF_ONE_RUN = (
+    "job", "caller", "process", "hydra.job", "hydra.output_dir", "hydra.overrides", "variables.*_JOB*ID", "variables.*_TASK_ID",
+)  # fmt: skip
 _PACKAGE = re.compile(r"(.+?)(?:==| @ )(.*)")
 
 

@@ -20,6 +20,7 @@ _ENDING = frozenset(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIG
 _GROUP_SECONDS = 0.02  # how long a signal sent to the whole group may take to reach each of its processes
 _DRAIN_SECONDS = 0.1  # for output still on its way when the program has ended but something keeps its stream open
 _POLL_SECONDS = 0.05
+_WAIT_SECONDS = 30.0
 _CHUNK = 65536
 
 
@@ -36,7 +37,14 @@ class ChildEnd:
     interrupted: bool
 
 
-def run_child(command: Sequence[str], environment: Mapping[str, str], overhear: Callable[[bytes], None]) -> ChildEnd:
+def run_child(
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    overhear: Callable[[bytes], None],
+    *,
+    asked: Callable[[int], None] = lambda number: None,
+    tick: Callable[[], None] = lambda: None,
+) -> ChildEnd:
     """Run a program to its end.
 
     Its standard input is ours. Its output goes to ours byte by byte; where ours is a terminal, it sees a terminal of the
@@ -46,6 +54,9 @@ def run_child(command: Sequence[str], environment: Mapping[str, str], overhear: 
         command: the program and its arguments.
         environment: all of its environment variables.
         overhear: called with every piece of output, in order.
+        asked: called, at any moment, with the number of a signal that asks to end: a scheduler gives some time after it, and
+            then kills us both. The signal is passed on afterwards.
+        tick: called again and again while the program runs.
 
     Raises:
         OSError: the program could not be started.
@@ -58,9 +69,9 @@ def run_child(command: Sequence[str], environment: Mapping[str, str], overhear: 
         cleanup.callback(streams.close)
         process = subprocess.Popen(list(command), env=dict(environment), stdout=streams.theirs[1], stderr=streams.theirs[2])
         streams.close_theirs()
-        signals = cleanup.enter_context(_passing_on(process, streams))
-        _relay(process, streams, overhear)
-        process.wait()
+        signals = cleanup.enter_context(_passing_on(process, streams, asked))
+        _relay(process, streams, overhear, tick)
+        _wait(process, tick)
     code = process.returncode
     return ChildEnd(code if code >= 0 else 128 - code, bool(signals & _ENDING) or -code in _ENDING)
 
@@ -119,10 +130,13 @@ class _Streams:
         os.close(descriptor)
 
 
-def _relay(process: subprocess.Popen[bytes], streams: _Streams, overhear: Callable[[bytes], None]) -> None:
+def _relay(
+    process: subprocess.Popen[bytes], streams: _Streams, overhear: Callable[[bytes], None], tick: Callable[[], None]
+) -> None:
     """Copy output until both streams are closed, or the program has ended and nothing more comes."""
     ended_at: float | None = None
     while streams.ours:
+        tick()
         ready, _, _ = select.select(list(streams.ours), [], [], _POLL_SECONDS)
         for descriptor in ready:
             _copy(descriptor, streams, overhear)
@@ -132,6 +146,15 @@ def _relay(process: subprocess.Popen[bytes], streams: _Streams, overhear: Callab
             ended_at = time.monotonic()
         elif time.monotonic() - ended_at > _DRAIN_SECONDS:
             return
+
+
+def _wait(process: subprocess.Popen[bytes], tick: Callable[[], None]) -> None:
+    """Wait for a program that has closed its streams."""
+    while True:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(_WAIT_SECONDS)
+            return
+        tick()
 
 
 def _copy(descriptor: int, streams: _Streams, overhear: Callable[[bytes], None]) -> None:
@@ -152,13 +175,15 @@ def _copy(descriptor: int, streams: _Streams, overhear: Callable[[bytes], None])
 
 
 @contextlib.contextmanager
-def _passing_on(process: subprocess.Popen[bytes], streams: _Streams) -> Iterator[set[int]]:
+def _passing_on(process: subprocess.Popen[bytes], streams: _Streams, asked: Callable[[int], None]) -> Iterator[set[int]]:
     """Pass on the signals that come to us alone; yield the set of those that came."""
     came: set[int] = set()
     watcher = _Watcher()
 
     def pass_on(number: int, frame: FrameType | None) -> None:
         came.add(number)
+        if number in _ENDING:
+            asked(number)
         if not watcher.was_hit() and process.poll() is None:
             process.send_signal(number)
 

@@ -19,6 +19,8 @@ _NO_RUNS = frozenset(str(kind) for kind in EventKind if not kind.of_run)
 RUN, PARAMS, METRICS = "run.json", "params.json", "metrics.json"
 ORIGINS, PACKAGES, SERIES, OUTPUT, CODE = "origins.json", "packages.txt", "series.jsonl", "output.log", "code"
 _FILE, _FOLDER = "100644", "40000"
+_MODES = frozenset((_FILE, _FOLDER, "100755", "120000", "160000"))
+_TRICK = re.compile(r"\.|git~|.*[/\\]", re.I)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,7 @@ class Header:
     @property
     def prev(self) -> tuple[Oid, ...]:
         """The trees of the entries of this run that it followed."""
-        return tuple(Oid(word) for word in self.trailers.get("Run-Prev", "").split())
+        return tuple(Oid(word) for word in self.trailers.get("Run-Prev", "").split() if _OID.fullmatch(word))
 
 
 # -- tree -----------------------------------------------------------------------------------------------------------------
@@ -108,10 +110,19 @@ def tree_objects(
         code: the tree of the code, for a run's first entry.
     """
     blobs = {name: git.object("blob", data) for name, data in files.items()}
-    entries = {**carried, **{name: TreeEntry(_FILE, blob.oid) for name, blob in blobs.items()}}
+    kept = {name: entry for name, entry in carried.items() if entry.mode in _MODES and _is_plain(name)}
+    entries = {**kept, **{name: TreeEntry(_FILE, blob.oid) for name, blob in blobs.items()}}
     if code is not None:
         entries[CODE] = TreeEntry(_FOLDER, code)
     return git.tree_object(entries), list(blobs.values())
+
+
+def _is_plain(name: str) -> bool:
+    """Tell whether a file's name leads nowhere else, and is none that git obeys, as HFS+ and NTFS spell it either.
+
+    What `git fsck` refuses in one entry would forbid to push all that follow it.
+    """
+    return name.isprintable() and not _TRICK.match(name)
 
 
 # -- run.json -------------------------------------------------------------------------------------------------------------
@@ -198,6 +209,8 @@ def check_document(document: Mapping[str, Any]) -> None:
             f"{document['git'].get('commit') or ''} {document['git'].get('tree') or ''}" if "git" in document else " "
         ):
             raise ValueError("git names no object id")
+        if document["format"] < 1:
+            raise ValueError("no such format")
         _time(document["started"])
         _time(document.get("finished") or document["started"])
         event = document["event"]
@@ -292,7 +305,8 @@ def _time(text: str) -> datetime:
     time = datetime.fromisoformat(text)
     if time.tzinfo is None:
         raise ValueError(f"{text} has no offset")
-    time.timestamp()  # a year that no clock of ours can show overflows here
+    if not 1 < time.year < 9999:
+        raise ValueError(f"{text} is a year that not every clock can show")
     return time
 
 
@@ -338,15 +352,15 @@ def read_origins(document: Any) -> dict[str, Origin]:
 def _read_origin(item: Mapping[str, Any]) -> Origin:
     overrode = tuple(
         Overridden(lost["value"], str(lost["source"]), _place(lost.get("at")))
-        for lost in item.get("overrode", ())
-        if isinstance(lost, Mapping) and "value" in lost and "source" in lost
+        for lost in _mappings(item.get("overrode"))
+        if "value" in lost and "source" in lost
     )
-    also = tuple(
-        (str(other["source"]), _place(other.get("at")))
-        for other in item.get("also", ())
-        if isinstance(other, Mapping) and "source" in other
-    )
+    also = tuple((str(other["source"]), _place(other.get("at"))) for other in _mappings(item.get("also")) if "source" in other)
     return Origin(str(item["source"]), _place(item.get("at")), overrode, also)
+
+
+def _mappings(value: Any) -> list[Mapping[str, Any]]:
+    return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []
 
 
 def _place(value: Any) -> str | None:

@@ -22,7 +22,7 @@ from gitparams.hooks import stopped_by_check
 from gitparams.journal import Ending, Journal
 from gitparams.model import Run, RunId, Status, is_run_id, now
 from gitparams.params import Layer
-from gitparams.recorder import RUN_VARIABLE, spool
+from gitparams.recorder import RUN_VARIABLE, kept, spool
 from gitparams.repository import Repository, given_layer
 from gitparams.settings import Capture, Settings
 from gitparams.values import Value
@@ -172,10 +172,19 @@ def _child(command: tuple[str, ...], journal: Journal, left: _Left, say: Say) ->
     sys.stdout.flush()
     sys.stderr.flush()
     try:
-        return run_child(command, environment_of(journal, left.capture), left.overhearing(journal))
+        environment = environment_of(journal, left.capture)
+        return run_child(command, environment, left.overhearing(journal), asked=_interrupts(journal), tick=journal.pulse)
     except OSError as error:
         say(f"{command[0]} could not be started: {error.strerror or error}.")
         return ChildEnd(NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE, False)
+
+
+def _interrupts(journal: Journal) -> Callable[[int], None]:
+    """Return what notes that a signal asked the run to end: if we are killed before it does, that is how it ended.
+
+    What its program does of the time that it has left is said later, and wins.
+    """
+    return lambda number: journal.end(Ending(Status.INTERRUPTED, now()))
 
 
 def environment_of(journal: Journal, capture: Capture) -> dict[str, str]:
@@ -313,15 +322,18 @@ def _shown(folder: str) -> str:
 def _close(repository: Repository, journal: Journal, end: ChildEnd, left: _Left, say: Say) -> None:
     """Record how the program ended. Whatever goes wrong here is a warning: the exit code is the program's."""
     try:
-        command, listened = journal.read().run.command, (journal.folder / FOLDER).is_dir()
-        told = repository.told(journal)
-        ending = _end_journal(journal, end, left, told, repository.settings.silent, say)
-        variables = {RUN_VARIABLE: journal.id, "GITPARAMS_EXIT_CODE": str(end.exit_code)}
-        call(repository.git, "post-run", (str(end.exit_code),), variables)
-        finished = repository.finish(journal, ending)
+        with repository.followed(journal) as here:
+            command, listened = journal.read().run.command, (journal.folder / FOLDER).is_dir()
+            told = here.told(journal)
+            ending = _end_journal(journal, end, left, told, here.settings.silent, say)
+            variables = {RUN_VARIABLE: journal.id, "GITPARAMS_EXIT_CODE": str(end.exit_code)}
+            call(here.git, "post-run", (str(end.exit_code),), variables)
+            said = len(here.notes)
+            finished = here.finish(journal, ending)
+            for note in here.notes[said:]:
+                say(note)
     except (GitParamsError, OSError) as error:
-        journal.close()
-        say(f"{error} Run {journal.id[:8]} is kept in {journal.folder}, and the next gitparams command brings it in.")
+        say(kept(journal, error))
     else:
         silence = why_nothing(told, command) if listened and _may_have_told(finished) else None
         if silence is not None:

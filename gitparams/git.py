@@ -23,9 +23,22 @@ _LOCAL_VARIABLES = (
 )  # fmt: skip
 _UNPACK, _KEEP = ("unpack-objects", "-q"), ("index-pack", "--stdin", "--keep=gitparams")
 _PACK_TYPES = {"commit": 1, "tree": 2, "blob": 3}
+_SIGNING_PATIENCE = 60.0  # seconds; a signer that waits for a passphrase that nobody types must not hold a run up for ever
+_SIGNATURE = re.compile(rb"^gpgsig(?:-sha256)? [^\n]*\n(?: [^\n]*\n)*", re.M)
+_AUTHORED = re.compile(rb"^author (.*) <(.*)> (\d+) ([+-]\d{4})$", re.M)
+MOST_BYTES = 256 << 20
+"""Bytes of one object that are ever read. A bomb compresses a thousand to one, so its header is looked at first."""
+TOO_LARGE = "too large"
+"""The type of an object of which more than that would have to be read; its content is left out."""
+# Of what is larger git reads a piece at a time, and so little when we stop it after the header.
+_AFTER_A_FAULT = 1000  # names for one process: where git gave up at one of them, it will at others
+_READ = ("-c", "core.bigFileThreshold=16m", "cat-file")
 # What unpack-objects, index-pack and update-ref say when a gc beside them took a file away, or another holds a lock.
 _PASSING = rb"(?i)No such file or directory|unable to create|cannot lock ref|unable to lock|File exists"
 _RACE = rb"with nonexistent object|but expected|reference already exists|unable to resolve reference|is at [0-9a-f]+ but"
+
+_LEFT_BEHIND_SECONDS = 60.0
+_COARSE = 0.02  # seconds that the times of files may lag behind the clock
 
 
 class RefMoved(LedgerError):
@@ -233,28 +246,88 @@ class Git:
         place = ["git", f"--git-dir={self.place.git_dir}"]
         return [*place, f"--work-tree={self.place.top}", *args] if self.place.top else [*place, *args]
 
+    def beside(self, folder: Path) -> Git:
+        """Return a new bare repository in an empty folder that reads the objects of this one and keeps its own to itself.
+
+        Raises:
+            GitParamsError: git could not make it.
+        """
+        other = Git(Place(folder, folder, None, "", self.place.hash_name))
+        other.run("init", "--quiet", "--bare", "--template=", f"--object-format={self.place.hash_name}")
+        (folder / "objects" / "info").mkdir(exist_ok=True)
+        (folder / "objects" / "info" / "alternates").write_bytes(os.fsencode(self.place.common_dir / "objects") + b"\n")
+        return other
+
     # -- reading ------------------------------------------------------------------------------------------------------
 
-    def read(self, name: str) -> tuple[Oid, str, bytes] | None:
-        """Return id, type and content of the object that a name (an id, a ref, ``REV:path``) stands for, or None."""
+    def read(self, name: str, most: int = MOST_BYTES) -> tuple[Oid, str, bytes] | None:
+        """Return id, type and content of the object that a name (an id, a ref, ``REV:path``) stands for, or None.
+
+        One of more than `most` bytes is `TOO_LARGE` and without content.
+        """
         self._own()
         if self._reader is None:
-            self._reader = _Reader(self.open("cat-file", "--batch"))
-        return self._reader.ask(name)
+            self._reader = _Reader(self.open(*_READ, "--batch"))
+        found = self._reader.ask(name, most)
+        if found is not None and found[1] == TOO_LARGE:
+            self._reader.end()  # with all that it still has to say
+            self._reader = None
+        return found
 
     def ref(self, name: str) -> Oid | None:
         """Return what a ref points to, or None when it is not there."""
         found = self.read(name)
         return found[0] if found else None
 
-    def read_many(self, names: Iterable[str]) -> Iterator[tuple[str, str, bytes] | None]:
-        """Yield (id, type, content) for each name in order, None for one that is missing; one process for all."""
-        with self.open("cat-file", "--batch", "--buffer") as process:
-            feeder = _Feeder(process, "".join(f"{name}\n" for name in names).encode("utf-8", "surrogateescape"))
+    def read_many(self, names: Iterable[str], most: int = MOST_BYTES) -> Iterator[tuple[str, str, bytes] | None]:
+        """Yield (id, type, content) for each name in order, None for one that is missing; one process for all.
+
+        Of more than `most` bytes as in `read`; after the first such object the sizes of the others are asked beforehand.
+        A name at which git gives up, since a tree on the way is none, counts as missing.
+        """
+        waiting = list(names)
+        at_once, read = len(waiting), self._read_until_large
+        while waiting:
+            asked, answered, large = waiting[:at_once], 0, False
+            for found in read(asked, most):
+                answered += 1
+                large = found is not None and found[1] == TOO_LARGE
+                yield found
+            if answered < len(asked) and large and read == self._read_until_large:
+                read = self._read_fitting
+            elif answered < len(asked):
+                yield None
+                answered, at_once = answered + 1, _AFTER_A_FAULT
+            waiting = waiting[answered:]
+
+    def _read_until_large(self, names: Sequence[str], most: int) -> Iterator[tuple[str, str, bytes] | None]:
+        with self.open(*_READ, "--batch", "--buffer") as process:
+            feeder = _Feeder(process, _lines_of(names))
             assert process.stdout is not None
             while header := process.stdout.readline():
-                yield _read_object(header, process.stdout)
+                found = _read_object(header, process.stdout, most)
+                if found is not None and found[1] == TOO_LARGE:
+                    process.kill()  # with all that it still has to say
+                    feeder.join()
+                    feeder.discard()
+                    yield found
+                    return
+                yield found
             feeder.join()
+
+    def _read_fitting(self, names: Sequence[str], most: int) -> Iterator[tuple[str, str, bytes] | None]:
+        with self.open(*_READ, "--batch-check", "--buffer") as process:
+            feeder = _Feeder(process, _lines_of(names))
+            assert process.stdout is not None
+            headers = [_header(line) for line in process.stdout]
+            feeder.join()
+        fitting = [head[0] for head in headers if head is not None and head[2] <= most]
+        contents = self._read_until_large(fitting, most)
+        for head in headers:
+            if head is None:
+                yield None
+            else:
+                yield (head[0], TOO_LARGE, b"") if head[2] > most else next(contents, None)
 
     def tree(self, oid: Oid) -> dict[str, TreeEntry]:
         """Return the entries of one tree object by name; empty when it is missing."""
@@ -268,6 +341,10 @@ class Git:
         done = self.run("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}", check=False)
         oid = done.stdout.decode().strip()
         return Oid(oid) if done.returncode == 0 and oid else None
+
+    def flag(self, name: str) -> bool:
+        """Return whether a setting of git's is true."""
+        return self.run("config", "--type=bool", "--get", name, check=False).stdout.strip() == b"true"
 
     def identity(self) -> str:
         """Return ``Name <email>`` of the person git takes for the author, or user@host where git knows nobody."""
@@ -296,8 +373,9 @@ class Git:
 
     def tree_object(self, entries: Mapping[str, TreeEntry]) -> GitObject:
         """Return the tree object of some entries, sorted as git sorts them."""
-        ordered = sorted(entries.items(), key=lambda item: item[0] + "/" if item[1].mode == "40000" else item[0])
-        data = b"".join(f"{entry.mode} {name}".encode() + b"\0" + bytes.fromhex(entry.oid) for name, entry in ordered)
+        named = [(name.encode("utf-8", "surrogateescape"), entry) for name, entry in entries.items()]
+        ordered = sorted(named, key=lambda item: item[0] + b"/" if item[1].mode == "40000" else item[0])
+        data = b"".join(b"%s %s\0" % (entry.mode.encode(), name) + bytes.fromhex(entry.oid) for name, entry in ordered)
         return self.object("tree", data)
 
     def pack(self, objects: Sequence[GitObject]) -> bytes:
@@ -310,6 +388,45 @@ class Git:
 
         body = b"".join(parts)
         return body + hashlib.new(self.place.hash_name, body).digest()
+
+    def signed(self, commit: GitObject) -> GitObject:
+        """Return a commit with the signature that git makes of it, by the key and the program that git's settings name.
+
+        Nobody is asked for a passphrase on the terminal of a program that trains: the key has none, or an agent holds it.
+
+        Args:
+            commit: unsigned; its tree is in the repository.
+
+        Raises:
+            LedgerError: git could not sign it.
+        """
+        head, _, text = commit.data.partition(b"\n\n")
+        who = _AUTHORED.search(head)
+        assert who is not None
+        name, email, seconds, offset = (part.decode("utf-8", "surrogateescape") for part in who.groups())
+        variables = {f"GIT_{role}_NAME": name for role in ("AUTHOR", "COMMITTER")}
+        variables |= {f"GIT_{role}_EMAIL": email for role in ("AUTHOR", "COMMITTER")}
+        variables |= {f"GIT_{role}_DATE": f"@{seconds} {offset}" for role in ("AUTHOR", "COMMITTER")}
+        tree, *parents = re.findall(r"^(?:tree|parent) ([0-9a-f]+)$", head.decode("utf-8", "replace"), re.M)
+        words = ["commit-tree", "-S", *(word for parent in parents for word in ("-p", parent)), tree]
+        try:
+            done = subprocess.run(
+                self.command(*_DURABLE, "-c", "i18n.commitEncoding=UTF-8", *words),
+                input=text,
+                capture_output=True,
+                env={**self.environment, **variables},
+                timeout=_SIGNING_PATIENCE,
+                start_new_session=True,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise LedgerError("The entry could not be signed: the signer did not answer.", hint=_SIGN_HINT) from None
+        found = self.read(done.stdout.decode().strip() or "none") if done.returncode == 0 else None
+        if found is None:
+            raise LedgerError(f"The entry could not be signed: {said(done.stderr)}", hint=_SIGN_HINT)
+        if without_signature(found[2]) != commit.data:
+            raise LedgerError(f"The entry could not be signed: git writes {name} <{email}> in another way.", hint=_SIGN_HINT)
+        return GitObject("commit", found[2], found[0])
 
     @property
     def collecting(self) -> bool:
@@ -382,7 +499,20 @@ class Git:
                 raise RefMoved(f"{ref} moved meanwhile.")
             if not re.search(_PASSING, refused) or time.monotonic() > until:
                 raise LedgerError(f"Git could not move {ref}: {said(refused)}", hint=_lock_hint(refused))
+            if (lock := _lock_in_the_way(refused)) is not None:
+                _remove_left_behind(lock)
             time.sleep(0.05)
+
+    def settle(self, ref: str, since: float) -> None:
+        """Have the names of what was written since a moment on the disk: git flushes what is in its files, and no folder."""
+        objects = self.place.common_dir / "objects"
+        try:
+            every = [self.place.common_dir / "refs", objects, *(Path(entry) for entry in os.scandir(objects) if entry.is_dir())]
+            written = [folder for folder in every if folder.stat().st_mtime >= since - _COARSE]
+        except OSError:
+            return
+        for folder in (*written, (self.place.common_dir / ref).parent):
+            _flush_folder(folder)
 
     def _mover_process(self) -> _Mover:
         self._own()
@@ -392,6 +522,7 @@ class Git:
         return self._mover
 
 
+_SIGN_HINT = "git config user.signingKey KEY; git config gpg.format ssh   (or: git config gitparams.sign false)"
 # What was acknowledged is on disk: by default git flushes packs and not loose objects or refs (git-config, core.fsync).
 _DURABLE = ("-c", "core.fsync=committed,loose-object,reference", "-c", "core.fsyncMethod=fsync")
 
@@ -402,7 +533,7 @@ class _Reader:
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self.process = process
 
-    def ask(self, name: str) -> tuple[Oid, str, bytes] | None:
+    def ask(self, name: str, most: int) -> tuple[Oid, str, bytes] | None:
         if "\n" in name:
             return None
         stdin, stdout = self.process.stdin, self.process.stdout
@@ -415,8 +546,13 @@ class _Reader:
             header = b""
         if not header:
             raise GitParamsError("git cat-file ended unexpectedly.", hint="git fsck")
-        found = _read_object(header, stdout)
+        found = _read_object(header, stdout, most)
         return (Oid(found[0]), found[1], found[2]) if found else None
+
+    def end(self) -> None:
+        """Stop it in the middle of an answer."""
+        self.process.kill()
+        self.close()
 
     def close(self) -> None:
         assert self.process.stdin is not None and self.process.stdout is not None
@@ -480,17 +616,42 @@ class _Feeder:
     def join(self) -> None:
         self.thread.join()
 
+    def discard(self) -> None:
+        """Let go of what a process that was stopped did not take."""
+        assert self.process.stdin is not None
+        try:
+            self.process.stdin.close()
+        except BrokenPipeError:
+            pass
+
+
+def without_signature(commit: bytes) -> bytes:
+    r"""Return what a commit holds but for its signature.
+
+    >>> without_signature(b"tree 11\ngpgsig -----BEGIN\n abc\n -----END\n\ngpgsig is a word\n")
+    b'tree 11\n\ngpgsig is a word\n'
+    """
+    head, empty, text = commit.partition(b"\n\n")
+    return _SIGNATURE.sub(b"", head + b"\n")[:-1] + empty + text
+
 
 def parse_tree(data: bytes, zero: Oid) -> dict[str, TreeEntry]:
-    """Return the entries of a raw tree object; `zero` tells how long ids are."""
-    entries, place, size = {}, 0, len(zero) // 2
-    while place < len(data):
-        end = data.index(b"\0", place)
-        mode, _, name = data[place:end].partition(b" ")
-        oid = data[end + 1 : end + 1 + size].hex()
-        entries[name.decode("utf-8", "surrogateescape")] = TreeEntry(mode.decode(), Oid(oid))
-        place = end + 1 + size
+    """Return the entries of a raw tree object; `zero` tells how long ids are.
+
+    Of two of one name the first counts, as for git; nothing is read behind what is no entry.
+    """
+    entries: dict[str, TreeEntry] = {}
+    place, size = 0, len(zero) // 2
+    while found := _TREE_ENTRY.match(data, place):
+        oid = data[found.end() : found.end() + size]
+        if len(oid) < size:
+            break
+        entries.setdefault(found[2].decode("utf-8", "surrogateescape"), TreeEntry(found[1].decode(), Oid(oid.hex())))
+        place = found.end() + size
     return entries
+
+
+_TREE_ENTRY = re.compile(rb"([0-7]{5,6}) ([^\0]+)\0")
 
 
 def said(stderr: bytes) -> str:
@@ -501,8 +662,38 @@ def said(stderr: bytes) -> str:
 
 
 def _lock_hint(stderr: bytes) -> str | None:
+    lock = _lock_in_the_way(stderr)
+    return f"rm {lock}   (if no git process is running)" if lock else "gitparams doctor"
+
+
+def _lock_in_the_way(stderr: bytes) -> Path | None:
     match = re.search(rb"'([^']+\.lock)'", stderr)
-    return f"rm {match[1].decode('utf-8', 'replace')}   (if no git process is running)" if match else "gitparams doctor"
+    return Path(match[1].decode("utf-8", "surrogateescape")) if match else None
+
+
+def _remove_left_behind(lock: Path) -> None:
+    """Remove the lock of a ref that no process can still hold: git keeps one for some milliseconds, and dies without a word.
+
+    Were its holder asleep after all, the entry that one of us loses by it is joined again by `Ledger.guard`.
+    """
+    try:
+        if time.time() - lock.stat().st_mtime > _LEFT_BEHIND_SECONDS:
+            lock.unlink()
+    except OSError:
+        pass
+
+
+def _flush_folder(folder: Path) -> None:
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return  # packed, in another ref format, or Windows, which opens no folders
+    try:
+        os.fsync(descriptor)
+    except OSError:
+        pass  # a file system that has nothing to flush
+    finally:
+        os.close(descriptor)
 
 
 def _pack_header(kind: int, size: int) -> bytes:
@@ -515,10 +706,26 @@ def _pack_header(kind: int, size: int) -> bytes:
     return bytes(header)
 
 
-def _read_object(header: bytes, stream: IO[bytes]) -> tuple[str, str, bytes] | None:
-    words = header.split()
+def _read_object(header: bytes, stream: IO[bytes], most: int) -> tuple[str, str, bytes] | None:
+    """Return the object that follows its header; one of more than `most` bytes is not read, and its content stays there."""
+    head = _header(header)
+    if head is None:
+        return None
+    oid, kind, size = head
+    if size > most:
+        return oid, TOO_LARGE, b""
+    data = stream.read(size)
+    stream.read(1)
+    return oid, kind, data
+
+
+def _header(line: bytes) -> tuple[str, str, int] | None:
+    """Return id, type and size in a line of ``cat-file --batch``; None where it says that the object is missing."""
+    words = line.split()
     if len(words) != 3 or words[1] not in (b"commit", b"tree", b"blob", b"tag"):
         return None
-    data = stream.read(int(words[2]))
-    stream.read(1)
-    return words[0].decode(), words[1].decode(), data
+    return words[0].decode(), words[1].decode(), int(words[2])
+
+
+def _lines_of(names: Sequence[str]) -> bytes:
+    return "".join(f"{name}\n" for name in names).encode("utf-8", "surrogateescape")

@@ -10,7 +10,7 @@ import json
 import re
 import sqlite3
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -33,10 +33,11 @@ from gitparams.entry import (
 )
 from gitparams.errors import FormatError, GitParamsError, UsageError
 from gitparams.flat import decode_flat, flat_document, flat_key, key_of, keys_of, nested_of, no_collecting
-from gitparams.git import Git
+from gitparams.git import TOO_LARGE, Git
 from gitparams.ledger import Appended, Ledger
-from gitparams.model import Oid, Run, RunId
+from gitparams.model import EventKind, Oid, Run, RunId, Status
 from gitparams.params import path_keys, path_text
+from gitparams.rights import make_folder, share
 from gitparams.values import Value, decode_json, encode_json
 
 if TYPE_CHECKING:
@@ -44,14 +45,17 @@ if TYPE_CHECKING:
     from gitparams.reading import Applied, Rules
     from gitparams.versions import Version
 
-SCHEMA = 4
+SCHEMA = 7
+MOST_JSON = 16 << 20
+"""Bytes of a run.json, params.json or metrics.json that are read; twenty times as much memory may come of it."""
 _BATCH = 2000
 _BUSY_SECONDS = 10.0
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS entries (
-  tree TEXT PRIMARY KEY, run TEXT NOT NULL, event TEXT NOT NULL, author TEXT NOT NULL, prev TEXT NOT NULL
+  tree TEXT NOT NULL, run TEXT NOT NULL, event TEXT NOT NULL, author TEXT NOT NULL, prev TEXT NOT NULL,
+  PRIMARY KEY (tree, run, event, author, prev)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS runs (
   id TEXT PRIMARY KEY, started REAL NOT NULL, experiment TEXT, status TEXT, name TEXT, commit_id TEXT, parent TEXT,
@@ -59,6 +63,7 @@ CREATE TABLE IF NOT EXISTS runs (
   document TEXT, params TEXT NOT NULL, metrics TEXT NOT NULL, ruled TEXT, raw TEXT
 );
 CREATE TABLE IF NOT EXISTS aliases (new TEXT NOT NULL, old TEXT NOT NULL, PRIMARY KEY (new, old)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS purged (run TEXT NOT NULL, author TEXT NOT NULL, PRIMARY KEY (run, author)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS keys (document TEXT NOT NULL, key TEXT NOT NULL, PRIMARY KEY (document, key)) WITHOUT ROWID;
 """
 _INDEXES = {
@@ -68,6 +73,7 @@ _INDEXES = {
     "runs_by_name": "runs (name) WHERE name IS NOT NULL",
     "runs_by_commit": "runs (commit_id, started)",
     "runs_by_parent": "runs (parent) WHERE parent IS NOT NULL",
+    "runs_running": "runs (id) WHERE status = 'running'",
 }
 _LOADING_PAGES = -65536  # KiB
 # each makes every new run a little slower
@@ -195,7 +201,7 @@ class _Entry(NamedTuple):
 
 
 def _entry(header: Header, run: RunId) -> _Entry:
-    return _Entry(header.tree, run, sys.intern(header.event), header.author, header.trailers.get("Run-Prev", ""))
+    return _Entry(header.tree, run, sys.intern(header.event), header.author, " ".join(header.prev))
 
 
 class Index:
@@ -263,7 +269,7 @@ class Index:
             if known == tip:
                 return
             if tip is None:
-                for table in ("runs", "entries", "keys", "aliases"):
+                for table in ("runs", "entries", "keys", "aliases", "purged"):
                     self.connection.execute(f"DELETE FROM {table}")
                 self._forget_keys()
             else:
@@ -322,15 +328,33 @@ class Index:
                 yield _entry(header, header.run or _stand_in(commit))
             else:
                 self.connection.executemany("INSERT OR IGNORE INTO aliases (old, new) VALUES (?, ?)", header.aliases)
+                self._note_purged(header)
+
+    def _note_purged(self, header: Header) -> None:
+        if header.event == EventKind.PURGE:
+            from gitparams.rewriting import purged_by
+
+            dead = purged_by(header)
+            if self._tip() is not None and (new := dead - self.purged(dead)):
+                self.remember(_LEARNED, " ".join(sorted({*new, *self.learned})))
+            rows = ((run, header.author) for run in dead)
+            self.connection.executemany("INSERT OR IGNORE INTO purged (run, author) VALUES (?, ?)", rows)
 
     def _mirror_between(self, known: Oid | None, tip: Oid) -> None:
         added, dropped = self.ledger.between(known, tip)
-        touched: set[RunId] = set()
-        for _, header in self.ledger.headers(dropped):
-            touched.update(self._delete_entry(header))
-        entries = list(self._entries(added))
-        self._insert_entries(entries)
-        self._refresh({*touched, *(entry.run for entry in entries)})
+        gone = set[_Entry]()
+        for commit, header in self.ledger.headers(dropped):
+            if header.of_run:
+                gone.add(_entry(header, header.run or _stand_in(commit)))
+            else:
+                self._delete_aside(header)
+        new = dict.fromkeys(self._entries(added))
+        # A purge makes the commits above it anew, and most of them are the entries that they were before.
+        lost, fresh = [entry for entry in gone if entry not in new], [entry for entry in new if entry not in gone]
+        where = "(tree, run, event, author, prev) = (?, ?, ?, ?, ?)"
+        self.connection.executemany(f"DELETE FROM entries WHERE {where}", lost)
+        self._insert_entries(fresh)
+        self._refresh({entry.run for entry in (*lost, *fresh)})
 
     def _refresh(self, touched: set[RunId]) -> None:
         """Rewrite the rows of some runs."""
@@ -362,6 +386,71 @@ class Index:
             self.remember(_RULES, self._rules[0])
         if tip is not None:
             self._mirror(tip)
+
+    # -- what was purged ----------------------------------------------------------------------------------------------
+
+    def is_purged(self, run: RunId) -> bool:
+        """Tell whether a purge on the ledger names a run."""
+        return bool(self.connection.execute("SELECT 1 FROM purged WHERE run = ? LIMIT 1", (run,)).fetchone())
+
+    def purged(self, among: Iterable[RunId] | None = None) -> frozenset[RunId]:
+        """Return the runs that purges on the ledger name; of some runs, if they are given."""
+        if among is None:
+            return frozenset(RunId(row[0]) for row in self.connection.execute("SELECT run FROM purged"))
+        return frozenset(run for run in among if self.is_purged(run))
+
+    def forget(self, dead: Collection[RunId], author: str, before: Oid, after: Oid) -> bool:
+        """Mirror a purge of this process without reading the ledger anew: all other runs are what they were.
+
+        Args:
+            dead: the runs that the purge names.
+            author: the author line of its entry.
+            before, after: the ledger's tip before and after it.
+
+        Returns:
+            False when the index stands elsewhere, or is busy; then it has to catch up.
+        """
+        try:
+            with self._writing():
+                nameless = self.connection.execute("SELECT 1 FROM entries WHERE run GLOB '[?]*' LIMIT 1").fetchone()
+                if self._tip() != before or nameless:
+                    return False
+                for table, column in (("entries", "run"), ("runs", "id")):
+                    self.connection.executemany(f"DELETE FROM {table} WHERE {column} = ?", ((run,) for run in dead))
+                self.connection.executemany("INSERT OR IGNORE INTO purged VALUES (?, ?)", ((run, author) for run in dead))
+                self._recollect_keys()
+                self._set_tip(after)
+        except sqlite3.DatabaseError:
+            return False
+        self._added = ("", None)
+        return True
+
+    @property
+    def learned(self) -> frozenset[RunId]:
+        """The runs that turned out to be purged, until somebody has looked at what else holds them, and said so."""
+        return frozenset(map(RunId, (self.remembered(_LEARNED) or "").split()))
+
+    def forget_learned(self) -> None:
+        """Say that what else held the purged runs was looked at."""
+        with suppress(sqlite3.OperationalError):
+            self.connection.execute("DELETE FROM meta WHERE key = ?", (_LEARNED,))
+
+    def scrub(self) -> bool:
+        """Leave no byte of what is not in the index any more: not in its free pages, its log, or the names of its indexes.
+
+        Returns:
+            False when the file could not be cleaned, since it cannot be written or another process is reading it.
+        """
+        try:
+            for (name,) in self.connection.execute("SELECT name FROM sqlite_master WHERE name GLOB 'key_*'").fetchall():
+                self.connection.execute(f'DROP INDEX "{name}"')
+            self.connection.execute("PRAGMA secure_delete = ON")
+            self.connection.execute("VACUUM")
+            busy = self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        except sqlite3.DatabaseError:
+            return False
+        in_memory = not self.connection.execute("PRAGMA database_list").fetchone()[2]
+        return not busy and not (in_memory and (self.ledger.folder / "index.db").exists())
 
     # -- rules for old runs -------------------------------------------------------------------------------------------
 
@@ -445,11 +534,57 @@ class Index:
             self._rules = (text, _kept_rules(text))
         return self._rules[1]
 
+    # -- runs that go on ----------------------------------------------------------------------------------------------
+
+    def going(self) -> list[tuple[Run, str]]:
+        """Return the runs that are recorded as running, however they are shown, each with the time of its newest event."""
+        rows = self._ask(f"SELECT {_COLUMNS} FROM runs AS r WHERE r.status = 'running'")
+        for run, (status, trees) in self._shown().items():
+            where = "r.id = ? AND r.status = ? AND r.trees = ?"
+            rows += self._ask(f"SELECT {_COLUMNS} FROM runs AS r WHERE {where}", (run, status, trees))
+        found = ((_run_of(row), row[4]) for row in rows)
+        return [(run, _event_time(document)) for run, document in found if isinstance(run, Run)]
+
+    def shown_as(self) -> dict[RunId, Status]:
+        """Return the runs that are shown with another status than they are recorded with."""
+        return {run: Status(status) for run, (status, _) in self._shown().items()}
+
+    def show_as(self, status: Mapping[RunId, Status]) -> None:
+        """Show runs that are recorded as running with another status from now on, and all others as they are recorded."""
+        try:
+            with self._writing():
+                trees = {run.id: self._show(run, status.get(run.id, Status.RUNNING)) for run, _ in self.going()}
+                shown = {run: (str(word), trees[run]) for run, word in status.items() if run in trees}
+                self.remember(_SHOWN_AS, json.dumps(shown))
+        except sqlite3.Error:
+            pass  # the next command looks again
+
+    def _show(self, run: Run, status: Status) -> str:
+        """Give the row of a run a status, and return the ids of its newest entries."""
+        sql = "SELECT document, trees FROM runs WHERE id = ?"
+        text, trees = self.connection.execute(sql, (run.id,)).fetchone()
+        document = encode_document({**decode_document(text), "status": str(status)})
+        self.connection.execute("UPDATE runs SET status = ?, document = ? WHERE id = ?", (str(status), document, run.id))
+        return str(trees)
+
+    def _shown(self) -> dict[RunId, tuple[str, str]]:
+        """Return which runs are shown with which status, as long as these are their newest entries."""
+        return {RunId(run): (status, trees) for run, (status, trees) in json.loads(self.remembered(_SHOWN_AS) or "{}").items()}
+
     # -- entries ------------------------------------------------------------------------------------------------------
 
     def trees_of(self, run: RunId) -> list[Oid]:
         """Return the newest entries of a run by their trees; more than one when two clones changed it."""
         return self._heads(run)
+
+    def known_trees(self, trees: Sequence[Oid]) -> set[Oid]:
+        """Return those of some trees that are entries here."""
+        known: set[Oid] = set()
+        for place in range(0, len(trees), 500):
+            some = trees[place : place + 500]
+            marks = ", ".join("?" * len(some))
+            known.update(Oid(row[0]) for row in self._ask(f"SELECT tree FROM entries WHERE tree IN ({marks})", some))
+        return known
 
     def version(self, run: RunId) -> Version:
         """Return a run's present state with the entries that the next event follows.
@@ -461,10 +596,10 @@ class Index:
 
         prev = self._prev(run)
         newest = heads(prev)
-        versions = [self._read_version(tree, prev) for tree in newest]
+        versions = [self._read_version(run, tree, prev) for tree in newest]
         if len(versions) == 1:
             return Version(versions[0].tree, versions[0].run, versions[0].event, (versions[0].tree,), versions[0].files)
-        return merged(versions, prev, lambda tree: self._try_version(tree, prev))
+        return merged(versions, prev, lambda tree: self._try_version(run, tree, prev))
 
     def _heads(self, run: RunId) -> list[Oid]:
         from gitparams.versions import heads
@@ -473,12 +608,15 @@ class Index:
 
     def _prev(self, run: RunId) -> dict[Oid, tuple[Oid, ...]]:
         rows = self.connection.execute("SELECT tree, prev FROM entries WHERE run = ?", (run,))
-        return {Oid(tree): tuple(Oid(word) for word in prev.split()) for tree, prev in rows}
+        found: dict[Oid, tuple[Oid, ...]] = {}
+        for tree, prev in rows:  # one tree twice, by somebody who wrote ours again
+            found[Oid(tree)] = (*found.get(Oid(tree), ()), *map(Oid, prev.split()))
+        return found
 
     def _author(self, run: RunId) -> str:
         """Return the author line of the entry that began a run: whoever tags it later did not run it."""
-        rows = self.connection.execute("SELECT author FROM entries WHERE run = ? ORDER BY prev != '', tree LIMIT 1", (run,))
-        row = rows.fetchone()
+        sql = "SELECT author FROM entries WHERE run = ? ORDER BY prev != '', tree, author LIMIT 1"
+        row = self.connection.execute(sql, (run,)).fetchone()
         return str(row[0]) if row else ""
 
     def _insert_entries(self, entries: Iterable[_Entry]) -> None:
@@ -486,30 +624,30 @@ class Index:
             "INSERT OR REPLACE INTO entries (tree, run, event, author, prev) VALUES (?, ?, ?, ?, ?)", entries
         )
 
-    def _delete_entry(self, header: Header) -> list[RunId]:
-        if not header.of_run:
-            self.connection.executemany("DELETE FROM aliases WHERE old = ? AND new = ?", header.aliases)
-            return []
-        rows = self.connection.execute("SELECT run FROM entries WHERE tree = ?", (header.tree,)).fetchall()
-        self.connection.execute("DELETE FROM entries WHERE tree = ?", (header.tree,))
-        return [RunId(row[0]) for row in rows]
+    def _delete_aside(self, header: Header) -> None:
+        """Forget what an entry of no run said."""
+        self.connection.executemany("DELETE FROM aliases WHERE old = ? AND new = ?", header.aliases)
+        if header.event == EventKind.PURGE:
+            from gitparams.rewriting import purged_by
 
-    def _try_version(self, tree: Oid, prev: Mapping[Oid, Sequence[Oid]]) -> Version | None:
+            rows = ((run, header.author) for run in purged_by(header))
+            self.connection.executemany("DELETE FROM purged WHERE run = ? AND author = ?", rows)
+
+    def _try_version(self, run: RunId, tree: Oid, prev: Mapping[Oid, Sequence[Oid]]) -> Version | None:
         try:
-            return self._read_version(tree, prev)
+            return self._read_version(run, tree, prev)
         except FormatError:
             return None
 
-    def _read_version(self, tree: Oid, prev: Mapping[Oid, Sequence[Oid]]) -> Version:
+    def _read_version(self, owner: RunId, tree: Oid, prev: Mapping[Oid, Sequence[Oid]]) -> Version:
         from gitparams.versions import Version
 
         files = self.git.tree(tree)
-        blobs = [self.git.read(files[name].oid) if name in files else None for name in (RUN, PARAMS, METRICS)]
+        blobs = [self.git.read(files[name].oid, MOST_JSON) if name in files else None for name in (RUN, PARAMS, METRICS)]
         document, params, metrics = (_decoded(name, blob) for name, blob in zip((RUN, PARAMS, METRICS), blobs, strict=True))
-        owner = self.connection.execute("SELECT run FROM entries WHERE tree = ?", (tree,)).fetchone()
-        run = read_run(document, params, metrics, author_of(self._author(RunId(owner[0]))) if owner else "")
-        if owner and run.id != owner[0]:
-            raise FormatError(f"run.json tells of {run.id}, and the message of {owner[0]}.")
+        run = read_run(document, params, metrics, author_of(self._author(owner)))
+        if run.id != owner:
+            raise FormatError(f"run.json tells of {run.id}, and the message of {owner}.")
         return Version(tree, run, read_event(document), tuple(prev.get(tree, ())), files)
 
     # -- rows ---------------------------------------------------------------------------------------------------------
@@ -524,7 +662,7 @@ class Index:
 
     def _read_rows(self, batch: Sequence[tuple[RunId, Oid]], authors: Mapping[RunId, str]) -> Iterator[tuple[Any, ...]]:
         names = (f"{tree}:{name}" for _, tree in batch for name in (RUN, PARAMS, METRICS))
-        blobs = self.git.read_many(names)
+        blobs = self.git.read_many(names, MOST_JSON)
         for (run, tree), found in zip(batch, iter(lambda: list(islice(blobs, 3)), []), strict=True):
             yield _row_of_blobs(run, tree, authors.get(run, ""), found, self._keys)
 
@@ -568,6 +706,7 @@ class Index:
 
     def _ask(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
         """Return the rows of a question; an index that turns out to be damaged is made anew and asked again."""
+        values = [bindable(value) for value in values]
         try:
             return self.connection.execute(sql, values).fetchall()
         except sqlite3.DatabaseError as error:
@@ -636,7 +775,7 @@ class Index:
             f" ORDER BY {_NEWEST_FIRST}"
         )
         stamp = _stamp(run.started)
-        yield from self.connection.execute(sql, (run.experiment, stamp, stamp, run.id))
+        yield from self.connection.execute(sql, (bindable(run.experiment), stamp, stamp, run.id))
 
     def _select(self, columns: str, which: Filter, limit: int | None, offset: int, order: Sequence[Order]) -> list[Any]:
         for one in order:
@@ -899,7 +1038,7 @@ class Index:
         self._add_searches(which, conditions, values)
         if which.changed:
             conditions.append(f"r.broken IS NULL AND {self._changed(which.changed)}")
-        return " AND ".join(conditions), values
+        return " AND ".join(conditions), [bindable(value) for value in values]
 
     def _add_searches(self, which: Filter, conditions: list[str], values: list[Any]) -> None:
         if which.author is not None or which.grep is not None:
@@ -955,6 +1094,8 @@ class Index:
         self.connection.execute("COMMIT")
 
 
+_SHOWN_AS = "shown"  # runs that are not shown as they are recorded
+_LEARNED = "learned"
 _LOADING = "loading"  # the entry up to which a whole ledger is being mirrored
 _RULES, _REMAKING = "rules", "remaking"  # what rows are read by; the last one that was remade, while some are not
 _EVERYTHING = (
@@ -1054,7 +1195,10 @@ _SEARCHES: tuple[Function, ...] = (("gitparams_holds", 2, _holds), ("gitparams_t
 
 def _connect(path: Path) -> sqlite3.Connection:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            make_folder(path.parent, path.parent.parent)
+            path.touch()
+            share(path, path.parent.parent)  # SQLite gives its other files the rights of this one
         connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = OFF")  # a mirror: what a crash of the machine spoils is made anew
@@ -1086,7 +1230,7 @@ def _prepare(connection: sqlite3.Connection) -> None:
 
 
 def _is_current(connection: sqlite3.Connection) -> bool:
-    names = ("meta", "entries", "runs", "keys", "aliases")
+    names = ("meta", "entries", "runs", "keys", "aliases", "purged")
     tables = connection.execute(f"SELECT count(*) FROM sqlite_master WHERE name IN {names}")
     return bool(tables.fetchone()[0] == len(names) and connection.execute("PRAGMA user_version").fetchone()[0] == SCHEMA)
 
@@ -1126,8 +1270,8 @@ def _is_busy(error: sqlite3.DatabaseError) -> bool:
 def _row(run: Run, trees: Sequence[Oid], document: str, keys: _Keys) -> tuple[Any, ...]:
     hidden = _DELETED if run.deleted else _GROUP if run.group else _SHOWN
     return (
-        run.id, _stamp(run.started), run.experiment, str(run.status), run.name, run.code.commit, run.parent, hidden,
-        run.author, " ".join(trees), None, document,
+        run.id, _stamp(run.started), bindable(run.experiment), str(run.status), bindable(run.name), run.code.commit,
+        bindable(run.parent), hidden, bindable(run.author), " ".join(trees), None, document,
         flat_document(run.params, keys.params), flat_document(_top_level(run.metrics), keys.metrics),
     )  # fmt: skip
 
@@ -1148,8 +1292,9 @@ def _row_of_blobs(
     get = document.get
     hidden = _DELETED if get("deleted") else _GROUP if get("group") else _SHOWN
     return (
-        run, _stamp(datetime.fromisoformat(document["started"])), get("experiment") or "default", document["status"],
-        get("name"), (get("git") or {}).get("commit"), get("parent"), hidden, author_of(author), tree, None, text, *flat,
+        run, _stamp(datetime.fromisoformat(document["started"])), bindable(get("experiment") or "default"), document["status"],
+        bindable(get("name")), (get("git") or {}).get("commit"), bindable(get("parent")), hidden, author_of(author), tree, None,
+        text, *flat,
     )  # fmt: skip
 
 
@@ -1207,6 +1352,11 @@ def _run_of(row: Sequence[Any]) -> Run | BrokenRun:
     return read_run(decode_document(document), nested_of(decode_flat(params)), numbers, author)
 
 
+def _event_time(document: str) -> str:
+    event = decode_document(document).get("event")
+    return str(event.get("time")) if isinstance(event, dict) else ""
+
+
 def _moment(stamp: float) -> datetime:
     try:
         return datetime.fromtimestamp(stamp, UTC).astimezone()
@@ -1217,8 +1367,11 @@ def _moment(stamp: float) -> datetime:
 def _decoded(name: str, blob: tuple[str, str, bytes] | tuple[Oid, str, bytes] | None) -> dict[str, Any]:
     if blob is None:
         raise FormatError(f"{name} is missing.")
+    if blob[1] != "blob":
+        said = f"larger than {MOST_JSON >> 20} MB" if blob[1] == TOO_LARGE else f"a {blob[1]} and no file"
+        raise FormatError(f"{name} is {said}.")
     try:
-        value = decode_json(blob[2])
+        value = decode_json(blob[2], strict=name == RUN)
     except ValueError as error:
         raise FormatError(f"{name} is not JSON: {error}.") from None
     if not isinstance(value, dict):
@@ -1239,17 +1392,40 @@ def _newest_of(entries: list[_Entry]) -> dict[RunId, list[Oid]]:
     for entry in entries:
         if (entry.run, entry.tree) not in followed:
             newest[entry.run].append(entry.tree)
+    for run in [run for run, trees in newest.items() if not trees]:
+        newest[run] = _in_circles(entry for entry in entries if entry.run == run)
     return {run: sorted(set(trees)) for run, trees in newest.items()}
+
+
+def _in_circles(entries: Iterable[_Entry]) -> list[Oid]:
+    from gitparams.versions import heads
+
+    prev: dict[Oid, tuple[Oid, ...]] = {}
+    for entry in entries:
+        prev[entry.tree] = (*prev.get(entry.tree, ()), *map(Oid, entry.prev.split()))
+    return heads(prev)
 
 
 def _authors(entries: Sequence[_Entry]) -> dict[RunId, str]:
     """Return the author line of the entry that began each run."""
-    return {entry.run: entry.author for entry in entries} | {entry.run: entry.author for entry in entries if not entry.prev}
+    newest_last = sorted(entries, reverse=True)  # of several the one that `Index._author` gives
+    return {one.run: one.author for one in newest_last} | {one.run: one.author for one in newest_last if not one.prev}
 
 
 def _batches(items: Sequence[tuple[RunId, Oid]]) -> Iterator[Sequence[tuple[RunId, Oid]]]:
     for start in range(0, len(items), _BATCH):
         yield items[start : start + _BATCH]
+
+
+def bindable(value: Any) -> Any:
+    """Return a value as SQLite can keep it: of text that is not UTF-8 the escapes.
+
+    >>> bindable("r\\udce9sum\\udce9"), bindable(1)
+    ('r\\\\udce9sum\\\\udce9', 1)
+    """
+    if isinstance(value, str) and not value.isascii():
+        return value.encode("utf-8", "backslashreplace").decode("utf-8")
+    return value
 
 
 def _stamp(time: datetime) -> float:

@@ -12,9 +12,11 @@
     code.pack      the objects of changed code, when the start entry could not be written
     output.log     the tail of what the program printed (output.log.1 before it)
     lock           locked by the process that keeps the run; free means that it is dead
+    pulse          touched once a minute by ``gitparams run``, for those on other machines who cannot ask the lock
 
-Every line is written by one call to the system, so a killed process loses nothing that it had logged. The same folder
-below a spool keeps a run that could not be brought to a ledger.
+Every line is written by one call to the system, so a killed process loses nothing that it had logged; how a run began and
+how it ended is flushed to the disk as well. The same folder below a spool keeps a run that could not be brought to a ledger.
+The folder may move while the run goes on: it is followed by the lock that is held in it.
 """
 
 from __future__ import annotations
@@ -23,7 +25,9 @@ import json
 import os
 import re
 import shutil
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -36,10 +40,17 @@ from gitparams.errors import FormatError, GitParamsError
 from gitparams.lockfile import LockFile
 from gitparams.model import Details, Event, EventKind, Metric, Run, RunId, Status, is_run_id, now
 from gitparams.params import Layer, Origin, flatten, nested, stack, to_dict
+from gitparams.presence import PULSE_SECONDS, lives
+from gitparams.rights import make_folder, share
 from gitparams.values import Value, decode_json, encode_json
 
+HOME = "home"
+"""The file of a journal that was saved to another folder which says where it was."""
 OUTPUT_KEPT = 64 * 1024
 """Bytes of output that an entry keeps: the tail."""
+
+
+_LOCK_PATIENCE = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +107,7 @@ class Journal:
     lock: LockFile = field(init=False)
     _files: dict[str, int] = field(default_factory=dict)
     _waiting: dict[str, list[bytes]] = field(default_factory=dict)
+    _next_pulse: float = 0.0
 
     def __post_init__(self) -> None:
         self.lock = LockFile(self.folder / "lock", let_go_in_children=True)
@@ -113,14 +125,25 @@ class Journal:
             OSError: the folder cannot be written.
         """
         journal = cls(live / run.id)
-        journal.folder.mkdir(parents=True)
+        make_folder(live, live.parent.parent)
+        try:
+            journal.folder.mkdir()
+        except FileNotFoundError:  # another who shares the repository made the same folders at this moment
+            make_folder(live, live.parent.parent)
+            journal.folder.mkdir()
+        share(journal.folder, live.parent.parent)
         if lock:
             try:
-                journal.lock.take()
+                journal.lock.take(_LOCK_PATIENCE)  # every command holds it for a moment, to see whether the run is dead
             except OSError:
-                pass  # no locks here: the run's state is read from its words alone
-        journal._replace("run.json", encode_json(_state_document(run, origins)))
+                pass  # no locks here: whether the run goes on is read from what it says of its process
+        journal._replace("run.json", encode_json(_state_document(run, origins)), durable=True)
         return journal
+
+    def begin_again(self, run: Run, origins: Mapping[str, Origin]) -> None:
+        """Write how the run began once more, as the ledger has it. Raises `OSError`."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._replace("run.json", encode_json(_state_document(run, origins)), durable=True)
 
     # -- writing ------------------------------------------------------------------------------------------------------
 
@@ -190,8 +213,40 @@ class Journal:
         )
 
     def end(self, ending: Ending) -> None:
-        """Say how the run ended."""
+        """Say how the run ended, and have it on the disk: what comes next may fail."""
         self.change(ending={"status": str(ending.status), "time": ending.time.isoformat(), "exit_code": ending.exit_code})
+        for name in self._files:
+            if name.endswith(".jsonl"):
+                _flush(self._files[name])
+
+    def pulse(self) -> None:
+        """Give a sign of life, once a minute however often this is called."""
+        present = time.monotonic()
+        if present < self._next_pulse:
+            return
+        self._next_pulse = present + PULSE_SECONDS
+        try:
+            os.utime(self._descriptor("pulse"))
+        except OSError:
+            pass
+
+    def last_sign(self) -> tuple[float, float]:
+        """Return when the run last wrote anything, and when it gave its last sign of life, in seconds since 1970 or 0."""
+        times = {entry.name: entry.stat().st_mtime for entry in _entries(self.folder) if entry.name != "lock"}
+        return max(times.values(), default=0.0), times.get("pulse", 0.0)
+
+    def follow(self) -> bool:
+        """Go where the folder of a run that is kept was moved to; return whether it was moved.
+
+        What could not be written on the way is written now.
+        """
+        place = self.lock.place()
+        if place is None or self._is_at(place.parent):
+            return False
+        self.lock.path, self.folder = place, place.parent
+        for name in list(self._waiting):
+            self._append(name, b"")
+        return True
 
     def keep_code(self, pack: bytes) -> None:
         """Keep the objects of the code for the entry that ends the run; a disk that refuses them is no fault of the program."""
@@ -214,8 +269,36 @@ class Journal:
         except OSError:
             pass
 
+    @property
+    def told(self) -> bool:
+        """Whether it says what run it is of; one whose process died before that is no run."""
+        return (self.folder / "run.json").exists()
+
+    @property
+    def refused(self) -> bool:
+        """Whether the disk refused something that is in memory only."""
+        return bool(self._waiting)
+
+    def saved_to(self, spool: Path) -> Journal:
+        """Copy the journal to another folder, with what its own disk refused, and return the copy.
+
+        Raises:
+            OSError: that folder refuses it too.
+        """
+        other = Journal(spool / self.id, joined=self.joined)
+        shutil.copytree(self.folder, other.folder, ignore=shutil.ignore_patterns("lock", "*.new"))
+        (other.folder / HOME).write_text(str(self.folder.parent), "utf-8", "surrogateescape")
+        for name, lines in self._waiting.items():
+            other._append(name, b"".join(lines))
+        if other.refused:
+            other.remove()
+            raise OSError(f"{spool} cannot be written.")
+        return other
+
     def remove(self) -> None:
         """Remove the journal: the ledger has it all."""
+        with suppress(OSError):
+            (self.folder / "run.json").unlink()  # first: what is left of a journal half removed must not look like a dead run's
         self.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -226,6 +309,12 @@ class Journal:
         self._files.clear()
         self.lock.release()
 
+    def _is_at(self, folder: Path) -> bool:
+        try:
+            return self.folder.samefile(folder)
+        except OSError:
+            return False
+
     def _append(self, name: str, line: bytes) -> None:
         waiting = self._waiting.pop(name, None)
         data = b"".join(waiting) + line if waiting else line
@@ -234,6 +323,10 @@ class Journal:
             if descriptor is None:
                 descriptor = self._descriptor(name)
             written = os.write(descriptor, data) if data else 0
+        except FileNotFoundError:
+            self._waiting[name] = [data]
+            self.follow()
+            return
         except OSError:
             self._waiting[name] = [data]
             return
@@ -246,23 +339,38 @@ class Journal:
             self._files[name] = os.open(self.folder / name, flags, 0o666)
         return self._files[name]
 
-    def _replace(self, name: str, data: bytes) -> None:
+    def _replace(self, name: str, data: bytes, *, durable: bool = False) -> None:
         temporary = self.folder / f"{name}.new"
-        temporary.write_bytes(data)
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            if durable:
+                _flush(file.fileno())
         temporary.replace(self.folder / name)
+        if durable:
+            _flush_folder(self.folder)
+            _flush_folder(self.folder.parent)
 
     # -- reading ------------------------------------------------------------------------------------------------------
 
     def alive(self) -> bool:
-        """Tell whether a process keeps this run; the lock answers, never a process id."""
+        """Tell whether a process keeps this run.
+
+        The lock answers. Where the file system knows none, it is asked whether the process that the run tells of lives; where
+        nobody can say, the run is left to who can.
+        """
         if self.lock.held:
             return True
-        probe = LockFile(self.folder / "lock")
         try:
-            with probe:
-                return not probe.take()
+            return not LockFile(self.folder / "lock").is_free()
         except OSError:
-            return True  # cannot be asked: leave it to who can
+            return self._is_said_to_live()
+
+    def _is_said_to_live(self) -> bool:
+        try:
+            return lives(self.begun()) is not False
+        except FormatError:
+            return True
 
     def read(self) -> JournalState:
         """Return all that the journal tells.
@@ -333,9 +441,8 @@ def last_values(series: bytes) -> dict[str, Metric]:
 
 def found_dead(folder: Path) -> Ending:
     """Return the ending of a run whose process is gone: crashed, at the last time it wrote anything."""
-    times = [entry.stat().st_mtime for entry in os.scandir(folder) if entry.name != "lock"]
-    last = datetime.fromtimestamp(max(times)).astimezone() if times else now()
-    return Ending(Status.CRASHED, last)
+    last, _ = Journal(folder).last_sign()
+    return Ending(Status.CRASHED, datetime.fromtimestamp(last).astimezone() if last else now())
 
 
 def _state_document(run: Run, origins: Mapping[str, Origin]) -> Value:
@@ -440,6 +547,29 @@ def _numbers(value: Any) -> dict[str, Metric]:
 
 def _whole_lines(data: bytes) -> bytes:
     return data[: data.rfind(b"\n") + 1]
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        return list(os.scandir(folder))
+    except OSError:
+        return []
+
+
+def _flush(descriptor: int) -> None:
+    try:
+        os.fsync(descriptor)
+    except OSError:
+        pass  # no disk of ours
+
+
+def _flush_folder(folder: Path) -> None:
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return  # Windows opens no folders
+    _flush(descriptor)
+    os.close(descriptor)
 
 
 def _bytes(path: Path) -> bytes:

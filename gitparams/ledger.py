@@ -4,25 +4,33 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from gitparams.entry import Header, alias_message, author_line, commit_object, message, parse_commit, run_files, tree_objects
-from gitparams.errors import LedgerError
+from gitparams.errors import GitParamsError, LedgerError
 from gitparams.git import Git, GitObject, RefMoved, TreeEntry
 from gitparams.lockfile import LockFile
 from gitparams.model import Event, Oid, Run, RunId
+from gitparams.rights import make_folder, share
+
+if TYPE_CHECKING:
+    from gitparams.rewriting import Rewriting
 
 REF = "refs/gitparams/runs"
+TRACKING = "refs/gitparams/remotes"
 LOCK_PATIENCE = 5.0  # seconds; the lock only spares lost races, so after that the compare-and-swap alone decides
 ATTEMPTS = 60
 APPENDS_A_MAINTENANCE = 500
 T = TypeVar("T")
-_JOINER = "gitparams <gitparams@localhost>"  # fixed, so that every clone makes the same merge
+
+
+class RunPurged(LedgerError):
+    """The run was removed for good, and nothing more of it is written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +76,9 @@ class Ledger:
     def __init__(self, git: Git) -> None:
         self.git = git
         self.folder = git.place.common_dir / "gitparams"
+        self.is_purged: Callable[[RunId], bool] = lambda run: False
+        """Tells whether a purge on the ledger names a run; the index knows, and `Repository` hands it over."""
+        self._signs: bool | None = None
 
     def tip(self) -> Oid | None:
         """Return the newest entry, or None while there is no ledger."""
@@ -83,17 +94,22 @@ class Ledger:
             done: called with the entry once it is on the ledger, while the lock is still held.
 
         Raises:
-            LedgerError: git could not write it; the ledger is as it was.
+            LedgerError: git could not write it; the ledger is as it was. RunPurged: its run is gone for good.
         """
 
         def attempt(tip: Oid | None) -> Appended:
-            appended = self._try(tip, prepare(tip))
+            draft = prepare(tip)
+            if self.is_purged(draft.run.id):
+                raise RunPurged(f"Run {draft.run.short_id} was purged: nothing is written of it.")
+            appended = self._try(tip, draft)
             self.remember(appended.commit)
             if done is not None:
                 done(appended)
             return appended
 
+        since = time.time()
         appended = self._insist(attempt)
+        self.git.settle(REF, since)
         self._maintain(appended.commit)
         return appended
 
@@ -110,6 +126,7 @@ class Ledger:
                 raise LedgerError("There is no entry that an alias could follow.")
             text = alias_message(pairs, how)
             commit = commit_object(self.git, header.tree, (tip,) if tip else (), author_line(author, when), text)
+            commit = self._signed(commit)
             self._write([self.git.pack([commit])], commit.oid, tip, lambda: self.git.read(commit.oid) is None)
             self.remember(commit.oid)
             return commit.oid
@@ -130,9 +147,10 @@ class Ledger:
 
     def _try(self, tip: Oid | None, draft: Draft) -> Appended:
         objects, commit = self._objects(tip, draft)
+        commit = self._signed(commit, objects)
         header = parse_commit(commit.data)
         # After a lost race all is sent again: a gc may have taken meanwhile what no ref named.
-        packs = [*draft.packs, self.git.pack(objects)]
+        packs = [*draft.packs, self.git.pack([*objects, commit])]
         self._write(packs, commit.oid, tip, lambda: self._lost(header.tree, draft))
         return Appended(commit.oid, tip, header, draft)
 
@@ -161,19 +179,41 @@ class Ledger:
         text = message(draft.subject, draft.run, draft.event, draft.prev, draft.compared)
         author = author_line(draft.author, draft.event.time)
         commit = commit_object(self.git, tree.oid, (tip,) if tip else (), author, text)
-        return list({item.oid: item for item in (*blobs, tree, commit)}.values()), commit
+        return list({item.oid: item for item in (*blobs, tree)}.values()), commit
+
+    def _signed(self, commit: GitObject, needed: Sequence[GitObject] = ()) -> GitObject:
+        """Return the commit, signed where ``gitparams.sign`` says so; one that cannot be is never written unsigned.
+
+        Args:
+            commit: unsigned.
+            needed: its tree and what that holds, as far as they are new: git signs no commit without its tree.
+        """
+        if self._signs is None:
+            self._signs = self.git.flag("gitparams.sign")
+        if not self._signs:
+            return commit
+        keep = self.git.write_pack(self.git.pack(needed)) if needed else None
+        try:
+            return self.git.signed(commit)
+        finally:
+            if keep is not None:
+                keep.unlink(missing_ok=True)
 
     @contextmanager
     def _lock(self) -> Iterator[None]:
         with LockFile(self.folder / "ledger.lock") as lock:
             try:
-                self.folder.mkdir(parents=True, exist_ok=True)
+                self.make_folder()
                 lock.take(LOCK_PATIENCE)
             except OSError as error:
                 if not os.access(self.git.place.common_dir, os.W_OK):
                     raise LedgerError(f"{self.git.place.common_dir} cannot be written: {error.strerror}.") from None
                 # A file system without locks: the compare-and-swap alone suffices.
             yield
+
+    def make_folder(self) -> None:
+        """Make the folder of what is not shared with other clones, for all who may use the repository. Raises `OSError`."""
+        make_folder(self.folder, self.git.place.common_dir)
 
     def _maintain(self, commit: Oid) -> None:
         """About once in 500 appends, let git tidy up as its own commands do; what takes long it does in the background."""
@@ -194,13 +234,21 @@ class Ledger:
         """Keep the tip, so that a rewind is noticed even when the index is gone."""
         try:
             # In place: all tips are of one length, and a rename for each append would cost a tenth of it.
-            descriptor = os.open(self.folder / "tip", os.O_WRONLY | os.O_CREAT, 0o666)
+            descriptor = self._open_tip()
             try:
                 os.write(descriptor, f"{tip}\n".encode())
             finally:
                 os.close(descriptor)
         except OSError:
             pass  # a second memory, not the truth
+
+    def _open_tip(self) -> int:
+        try:
+            return os.open(self.folder / "tip", os.O_WRONLY)
+        except FileNotFoundError:
+            descriptor = os.open(self.folder / "tip", os.O_WRONLY | os.O_CREAT, 0o666)
+            share(self.folder / "tip", self.git.place.common_dir)
+            return descriptor
 
     def guard(self) -> Oid | None:
         """Undo a rewind: when the tip lacks what was seen before, join the two; return the tip that was missing, or None.
@@ -213,10 +261,7 @@ class Ledger:
             return None
         if self.git.read(last) is None:
             return None  # pruned: there is nothing left to join
-        if tip is not None and self._contains(tip, last):
-            self.remember(tip)
-            return None
-        if tip is not None and self._purged(last, tip):
+        if tip is not None and (self.covers(tip, last) or self.explains(tip, last)):
             self.remember(tip)
             return None
         joined = self.join(tip, last) if tip is not None else last
@@ -224,11 +269,12 @@ class Ledger:
         self.remember(joined)
         return last
 
+    def covers(self, tip: Oid, old: Oid) -> bool:
+        """Tell whether a tip has every entry that another has; a merge that joining made anew is not missed."""
+        return self._contains(tip, old) or all(self._contains(tip, head) for head in self._heads(old))
+
     def _contains(self, tip: Oid, commit: Oid) -> bool:
         return self.git.run("merge-base", "--is-ancestor", commit, tip, check=False).returncode == 0
-
-    def _purged(self, last: Oid, tip: Oid) -> bool:
-        return any(header.event == "purge" for _, header in self.headers(self.between(last, tip)[0]))
 
     # -- read ---------------------------------------------------------------------------------------------------------
 
@@ -254,6 +300,89 @@ class Ledger:
             if found is not None and found[1] == "commit":
                 yield Oid(found[0]), parse_commit(found[2])
 
+    # -- adopt --------------------------------------------------------------------------------------------------------
+
+    def adopt(self, tips: Sequence[Oid]) -> tuple[Oid | None, Oid | None]:
+        """Join tips that came from elsewhere to the ledger, and return its tip before and after.
+
+        Args:
+            tips: commits that are here with all that they need; the last one is fast-forwarded.
+
+        Raises:
+            LedgerError: git could not move the ref, or a ledger that was cut cannot tell how it belongs to a tip.
+        """
+
+        def attempt(tip: Oid | None) -> tuple[Oid | None, Oid | None]:
+            joined = tip
+            for theirs in tips:
+                self._check_related(joined, theirs)
+                joined = theirs if joined is None else self.join(joined, theirs)
+            if joined is not None and joined != tip:
+                self._move_to(joined, tip)
+            return tip, joined
+
+        return self._insist(attempt)
+
+    def _move_to(self, joined: Oid, tip: Oid | None) -> None:
+        """Move the ref to a commit that a gc beside us may take until then."""
+        found = self.git.read(joined)
+        self.git.move_ref(REF, joined, tip)
+        self.remember(joined)
+        if found is not None and (self.git.collecting or self.git.read(joined) is None):
+            keep = self.git.write_pack(self.git.pack([GitObject("commit", found[2], joined)]), whole=True)
+            if keep is not None:
+                keep.unlink(missing_ok=True)
+
+    def _check_related(self, mine: Oid | None, theirs: Oid) -> None:
+        """Refuse to join what may be one history but for the part that a shallow fetch left out."""
+        if mine is None or not self.cut():
+            return
+        if self.git.run("merge-base", mine, theirs, check=False).returncode != 0:
+            raise LedgerError(
+                "The ledger here was cut by a shallow fetch, and lacks what it has in common with the other.",
+                hint="git fetch --unshallow origin refs/gitparams/runs",
+            )
+
+    def cut(self) -> list[Oid]:
+        """Return the entries at which a shallow fetch cut the ledger: what is older is elsewhere, and was never deleted."""
+        try:
+            words = (self.git.place.common_dir / "shallow").read_text("ascii").split()
+        except (OSError, UnicodeDecodeError):
+            return []
+        return [commit for commit, header in self.headers(map(Oid, words)) if header.event and header.parents]
+
+    def adopt_fetched(self) -> tuple[Oid | None, Oid | None]:
+        """Join what a plain ``git fetch`` brought of the ledgers of remotes; return the tip before and after as `adopt`.
+
+        Nothing is asked of git while that is what it was: then both are None.
+
+        Raises:
+            LedgerError: as `adopt`.
+        """
+        seen, known = sorted(set(self._tracked())), self.folder / "joined"
+        try:
+            new = set(seen).difference(known.read_text("ascii").split())
+        except (OSError, UnicodeDecodeError):
+            new = set(seen)
+        if not new:
+            return None, None
+        tip = self.tip()
+        lacking = [oid for oid in sorted(new) if tip is None or not self._contains(tip, oid)]
+        before, after = self.adopt(lacking) if lacking else (tip, tip)
+        with suppress(OSError):  # it only spares asking again
+            self.folder.mkdir(parents=True, exist_ok=True)
+            known.write_text("".join(f"{oid}\n" for oid in seen), "ascii")
+        return before, after
+
+    def _tracked(self) -> Iterator[Oid]:
+        """Yield what the tracking refs hold; those that git has packed are old news, and no process is started."""
+        for folder, _, names in os.walk(self.git.place.common_dir / TRACKING):
+            if "runs" in names:
+                with suppress(OSError, UnicodeDecodeError):
+                    text = Path(folder, "runs").read_text("ascii").strip()
+                    if len(text) == len(self.git.zero) and not set(text) - set("0123456789abcdef"):
+                        yield Oid(text)
+
     # -- join ---------------------------------------------------------------------------------------------------------
 
     def join(self, mine: Oid, theirs: Oid) -> Oid:
@@ -262,7 +391,48 @@ class Ledger:
         While my tip is a merge it is replaced by its parents; their tip is kept; of these the ones that no other contains
         are kept, sorted. One left: that one; else one merge that every clone writes alike. So it converges with and
         without a hub, never makes a merge without a new entry, and always fast-forwards the remote.
+
+        What either side has purged is taken from both first; then the result fast-forwards what becomes of their tip.
+
+        Raises:
+            LedgerError: there is a purge, and a ledger that was cut cannot tell what becomes of it.
         """
+        here, there = self.without_purged(mine, theirs)
+        if here is None or there is None:
+            return here or there or theirs
+        if (here, there) != (mine, theirs) and self._contains(here, there):
+            return here
+        return self._joined(here, there)
+
+    def without_purged(self, mine: Oid, theirs: Oid) -> tuple[Oid | None, Oid | None]:
+        """Return what two tips become without the runs that either side has purged; None where nothing is left of one.
+
+        Raises:
+            LedgerError: there is a purge, and a ledger that was cut cannot tell what becomes of it.
+        """
+        # What both hold was made without the runs of every purge on either side; so only the rest is looked at.
+        purges = self.git.text("rev-list", "--basic-regexp", "--grep=^Run-Event: purge$", f"{mine}...{theirs}").split()
+        if not purges:
+            return mine, theirs
+        from gitparams.rewriting import Rewriting, purged_by
+
+        dead = {run for _, header in self.headers(map(Oid, purges)) for run in purged_by(header)}
+        rewriting = Rewriting(self.git, dead)
+        rewriting.follow_between(mine, theirs)
+        if rewriting.partial:
+            raise _cut_by_a_shallow_fetch()
+        _let_go([rewriting.write()])
+        return rewriting.became.get(mine, mine), rewriting.became.get(theirs, theirs)
+
+    def explains(self, mine: Oid, theirs: Oid) -> bool:
+        """Tell whether all that their tip has and mine lacks are runs that were purged on mine: then mine may replace it."""
+        try:
+            here, there = self.without_purged(mine, theirs)
+        except GitParamsError:
+            return False
+        return here == mine and (there is None or self._contains(mine, there))
+
+    def _joined(self, mine: Oid, theirs: Oid) -> Oid:
         mine_heads = self._heads(mine)
         if mine_heads == self._heads(theirs):
             return theirs
@@ -271,26 +441,82 @@ class Ledger:
         return parents[0] if len(parents) == 1 else self._write_merge(parents)
 
     def _heads(self, tip: Oid) -> frozenset[Oid]:
-        heads, waiting = set(), [tip]
+        heads, waiting, reached = set(), [tip], {tip}
         while waiting:
             commit = waiting.pop()
             found = self.git.read(commit)
             parents = parse_commit(found[2]).parents if found else ()
             if len(parents) > 1:
-                waiting.extend(parents)
+                waiting.extend(set(parents) - reached)
+                reached.update(parents)
             else:
                 heads.add(commit)
         return frozenset(heads)
 
     def _write_merge(self, parents: Sequence[Oid]) -> Oid:
-        headers = dict(self.headers(parents))
-        newest = max(
-            (header.author.rpartition("> ")[2] for header in headers.values()), key=lambda date: (int(date.split()[0]), date)
-        )
-        text = f"merge {len(parents)} ledgers\n\nRun-Event: merge\n"
-        # The first parent's tree: with an empty one the next push would send all code again.
-        commit = commit_object(self.git, headers[parents[0]].tree, parents, f"{_JOINER} {newest}", text)
-        keep = self.git.write_pack(self.git.pack([commit]))
+        from gitparams.rewriting import merge_commit
+
+        commit = merge_commit(self.git, {oid: (header.tree, header.author) for oid, header in self.headers(parents)})
+        _let_go([self.git.write_pack(self.git.pack([commit]))])
+        return commit.oid
+
+    # -- purge --------------------------------------------------------------------------------------------------------
+
+    def purge(
+        self, dead: Collection[RunId], author: str, when: datetime, done: Callable[[Oid, Oid], object] | None = None
+    ) -> Rewriting:
+        """Rewrite the ledger without some runs, with an entry on top that names them; return what became of each commit.
+
+        The commits that were there before stay in the repository until nothing refers to them and git collects them.
+
+        Args:
+            dead: the runs.
+            author, when: ``Name <email>`` of who does it, and the time.
+            done: called with the tip before and after, while the lock is still held.
+
+        Raises:
+            LedgerError: git could not write it, or the ledger was cut by a shallow fetch; the ledger is as it was.
+        """
+        from gitparams.rewriting import Rewriting, purge_message
+
+        rewriting, keeps = Rewriting(self.git, dead), list[Path | None]()
+
+        def follow(tip: Oid | None) -> None:
+            if tip is not None and tip not in rewriting.became:
+                rewriting.follow([tip], rewriting.followed)
+            if rewriting.partial:
+                raise _cut_by_a_shallow_fetch()
+
+        def attempt(tip: Oid | None) -> Rewriting:
+            if tip is None:
+                raise LedgerError("There is no ledger yet.")
+            follow(tip)  # what was appended meanwhile
+            keeps.append(rewriting.write())  # git signs no commit without its parent
+            made = self._signed(rewriting.above(rewriting.became[tip], author_line(author, when), purge_message(dead)))
+            rewriting.add(made)
+            keeps.append(rewriting.write())
+            self.git.move_ref(REF, made.oid, tip)
+            self.remember(made.oid)
+            if done is not None:
+                done(tip, made.oid)
+            return rewriting
+
+        try:
+            follow(self.tip())  # it takes seconds at a hundred thousand entries, and nobody is kept waiting
+            keeps.append(rewriting.write())
+            return self._insist(attempt)
+        finally:
+            _let_go(keeps)
+
+
+def _let_go(keeps: Iterable[Path | None]) -> None:
+    for keep in keeps:
         if keep is not None:
             keep.unlink(missing_ok=True)
-        return commit.oid
+
+
+def _cut_by_a_shallow_fetch() -> LedgerError:
+    return LedgerError(
+        "The ledger here was cut by a shallow fetch, so nobody can tell what a purge makes of the rest.",
+        hint="git fetch --unshallow origin refs/gitparams/runs",
+    )

@@ -46,7 +46,13 @@ class LockFile:
         Raises:
             OSError: the file cannot be opened, or the file system knows no locks.
         """
-        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
+        close = getattr(os, "O_CLOEXEC", 0)
+        try:
+            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | close, 0o666)
+        except PermissionError:
+            if not os.access(self.path.parent, os.W_OK):
+                raise
+            descriptor = os.open(self.path, os.O_RDONLY | close)  # another user's file, in a folder that we share
         until = time.monotonic() + patience
         pause = 0.001
         while not _taken(descriptor):
@@ -59,6 +65,33 @@ class LockFile:
         if self._let_go_in_children and hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self.release)  # closing the child's copy leaves the parent's lock as it is
         return True
+
+    def is_free(self) -> bool:
+        """Tell whether no process holds the lock; who may not write here may still ask.
+
+        Raises:
+            OSError: the file system knows no locks.
+        """
+        try:
+            descriptor = os.open(self.path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+        except FileNotFoundError:
+            return True
+        if not _taken(descriptor):
+            os.close(descriptor)
+            return False
+        os.close(descriptor)
+        return True
+
+    def place(self) -> Path | None:
+        """Return where the file is that this object holds, also after its folder was moved; None when it is gone or unknown."""
+        if self._descriptor is None:
+            return None
+        try:
+            path = Path(f"/proc/self/fd/{self._descriptor}").readlink()
+            one, other = os.fstat(self._descriptor), path.stat()
+        except OSError:
+            return None
+        return path if (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino) else None
 
     def release(self) -> None:
         """Let go of the lock."""

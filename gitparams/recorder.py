@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 import signal
+import stat
 import sys
 import tempfile
 import threading
@@ -176,13 +177,12 @@ class ActiveRun:
                 self._journal.end(ending)
                 self._journal.close()
             else:
+                said = len(self._repository.notes)
                 self._result = self._repository.finish(self._journal, ending)
+                for note in self._repository.notes[said:]:
+                    self._warn(note)
         except (GitParamsError, OSError) as error:
-            self._journal.close()
-            kept = self._journal.folder
-            self._warn(
-                f"run {self._journal.id[:8]} is kept in {kept}, and the next gitparams command brings it in ({_said(error)})"
-            )
+            self._warn(kept(self._journal, error))
         finally:
             if self._repository is not None:
                 self._repository.close()
@@ -346,6 +346,43 @@ def spool_folder() -> Path:
     return Path(state) / "gitparams" / "spool"
 
 
+def spool_folders() -> list[Path]:
+    """Return the folders where runs may wait: the spool, and one below the system's for temporary files that takes its place.
+
+    The second one has a name that anybody could know, so it counts only while it is a folder of this user's own.
+    """
+    second = Path(tempfile.gettempdir()) / f"gitparams-spool-{_user_id()}"
+    try:
+        about = second.lstat()
+    except OSError:
+        return [spool_folder()]
+    own = stat.S_ISDIR(about.st_mode) and (not hasattr(os, "getuid") or about.st_uid == os.getuid())
+    return [spool_folder(), second] if own else [spool_folder()]
+
+
+def _open_spools() -> Iterator[Path]:
+    """Yield the folders that may take a run, the second one made when the first did not."""
+    yield spool_folder()
+    with suppress(OSError):
+        (Path(tempfile.gettempdir()) / f"gitparams-spool-{_user_id()}").mkdir(mode=0o700)
+    yield from spool_folders()[1:]
+
+
+def kept(journal: Journal, error: Exception) -> str:
+    """Close the journal of a run that the ledger does not take, and return the sentence that says where it is kept.
+
+    What the journal's own disk refused is in memory only, so it goes to a spool with all the rest.
+    """
+    for folder in _open_spools() if journal.refused else ():
+        with suppress(OSError):
+            journal.saved_to(folder).close()
+            journal.remove()
+            return f"{_said(error)} Run {journal.id[:8]} is kept in {folder}; bring it in with: gitparams import spool"
+    journal.close()
+    where = f"Run {journal.id[:8]} is kept in {journal.folder}, and the next gitparams command brings it in."
+    return f"{_said(error)} {where}"
+
+
 def warn(text: str) -> None:
     """Print one warning for the person who trains."""
     print(f"gitparams: {text}", file=sys.stderr)
@@ -494,7 +531,7 @@ def spool(beginning: Beginning, error: Exception) -> Journal | None:
         redacted=tuple(sorted(hidden)),
         environment=dict(beginning.environment),
     )
-    for folder in (spool_folder(), Path(tempfile.gettempdir()) / f"gitparams-spool-{_user_id()}"):
+    for folder in _open_spools():
         try:
             journal = Journal.create(folder, run, clean.origins)
         except OSError:

@@ -67,11 +67,18 @@ def read_series(data: bytes) -> dict[str, Series]:
         step, time = line.get("step"), line.get("time")
         if not isinstance(step, int | float):
             continue
-        moment = float(time) if isinstance(time, int | float) else math.nan
+        moment = _seconds(time)
         for key, value in line.items():
             if isinstance(value, int | float) and key not in ("step", "time"):
                 logged.setdefault(key[1:] if _ESCAPED.fullmatch(key) else key, []).append(Step(step, value, moment))
     return {name: _series(name, steps) for name, steps in logged.items()}
+
+
+def _seconds(time: Value) -> float:
+    try:
+        return float(time) if isinstance(time, int | float) else math.nan
+    except OverflowError:  # an integer beyond all floats
+        return math.nan
 
 
 def _series(name: str, steps: Iterable[Step]) -> Series:

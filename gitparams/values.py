@@ -16,6 +16,10 @@ from typing import Union
 
 Value = Union[None, bool, int, float, str, "list[Value]", "dict[str, Value]"]
 
+DEEPEST = 250
+"""Mappings and lists within each other that are read; what works on values calls itself, and a stack has an end."""
+MOST_INSIDE = 200_000
+"""Mappings and lists that one JSON may hold: three bytes of it become a hundred of memory."""
 _FLOAT_TAG = "$float"
 _TAG_LIKE = re.compile(r"\$+float\Z")
 _NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
@@ -54,8 +58,12 @@ def encode_json(value: Value, *, indent: int | None = 2) -> bytes:
     return (text + "\n" if indent is not None else text).encode("utf-8", "backslashreplace")
 
 
-def decode_json(data: bytes | str) -> Value:
+def decode_json(data: bytes | str, *, strict: bool = False) -> Value:
     """Return the value that `encode_json` wrote.
+
+    Args:
+        data: the JSON.
+        strict: refuse a mapping that holds a key twice; else the last counts, and other readers may take the first.
 
     Raises:
         ValueError: the bytes are not JSON (a `json.JSONDecodeError`), not UTF-8, or nested too deeply.
@@ -64,10 +72,15 @@ def decode_json(data: bytes | str) -> Value:
     {'loss': -inf}
     """
     text = data.decode("utf-8") if isinstance(data, bytes) else data
+    inside = text.count("[") + text.count("{")
+    if inside > MOST_INSIDE:
+        raise ValueError(f"more than {MOST_INSIDE} lists and mappings")
     try:
-        result: Value = (_TAGGED if _FLOAT_TAG in text else _PLAIN).decode(text)
+        result: Value = (_STRICT if strict else _TAGGED if _FLOAT_TAG in text else _PLAIN).decode(text)
     except RecursionError:
         raise ValueError("nested too deeply") from None
+    if inside > DEEPEST and _deeper(result):
+        raise ValueError("nested too deeply")
     return result
 
 
@@ -133,6 +146,23 @@ def _untagged(mapping: dict[str, Value]) -> Value:
     return {key[1:]: mapping[key]} if _TAG_LIKE.match(key) else mapping
 
 
+def _deeper(value: Value) -> bool:
+    level = [value]
+    for _ in range(DEEPEST):
+        insides = (item.values() if isinstance(item, dict) else item for item in level if isinstance(item, dict | list))
+        level = [item for inside in insides for item in inside if isinstance(item, dict | list)]
+        if not level:
+            return False
+    return True
+
+
+def _without_twins(pairs: list[tuple[str, Value]]) -> Value:
+    mapping = dict(pairs)
+    if len(mapping) != len(pairs):
+        raise ValueError("a key stands there twice")
+    return _untagged(mapping)
+
+
 def _refuse_constant(name: str) -> Value:
     raise ValueError(f"{name} is not JSON")
 
@@ -140,4 +170,5 @@ def _refuse_constant(name: str) -> Value:
 # Made once: json.loads with these arguments makes a decoder for each text, which is most of the time a small one takes.
 _PLAIN = json.JSONDecoder(parse_constant=_refuse_constant)
 _TAGGED = json.JSONDecoder(parse_constant=_refuse_constant, object_hook=_untagged)
+_STRICT = json.JSONDecoder(parse_constant=_refuse_constant, object_pairs_hook=_without_twins)
 _COMPACT = json.JSONEncoder(sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":"))

@@ -6,10 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+from gitparams.errors import FormatError
 from gitparams.git import TreeEntry
 from gitparams.model import Event, Oid, Run, Status
 from gitparams.params import MISSING, Params, flatten, leaves, nested, path_text, put
 from gitparams.values import same
+
+_ENDING = ("status", "finished", "exit_code")
+_CONCLUDED = {Status.LOST: 1, Status.CRASHED: 2}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +30,19 @@ class Version:
 def heads(prev: Mapping[Oid, Sequence[Oid]]) -> list[Oid]:
     """Return the entries that no other entry follows, sorted; `prev` maps each entry of a run to those it followed.
 
-    >>> heads({"a": [], "b": ["a"], "c": ["a"]})
-    ['b', 'c']
+    Where all are followed, somebody wrote a circle to hide the run: the entries of the last circle are the newest then.
+
+    >>> heads({"a": [], "b": ["a"], "c": ["a"]}), heads({"a": ["b"], "b": ["a"], "c": ["c"]})
+    (['b', 'c'], ['a', 'b', 'c'])
     """
     followed = {tree for trees in prev.values() for tree in trees}
-    return sorted(tree for tree in prev if tree not in followed)
+    return sorted(tree for tree in prev if tree not in followed) or _last_circles(prev)
+
+
+def _last_circles(prev: Mapping[Oid, Sequence[Oid]]) -> list[Oid]:
+    """Return the entries that are only followed by entries which they follow themselves, in one step or in several."""
+    older = {tree: _ancestors(tree, prev) for tree in prev}
+    return sorted(tree for tree in prev if all(other in older[tree] for other in prev if tree in older[other]))
 
 
 def merged(versions: Sequence[Version], prev: Mapping[Oid, Sequence[Oid]], read: Callable[[Oid], Version | None]) -> Version:
@@ -43,7 +55,11 @@ def merged(versions: Sequence[Version], prev: Mapping[Oid, Sequence[Oid]], read:
         versions: the newest entries.
         prev: for each entry of the run, those it followed.
         read: reads an older entry, or gives None when it is gone.
+
+    Raises:
+        FormatError: they are the newest entries of different runs to which one id was given.
     """
+    _check_one_run(versions, prev)
     ordered = sorted(versions, key=lambda version: (version.event.time, version.tree))
     result, seen = ordered[0], _ancestors(ordered[0].tree, prev)
     for version in ordered[1:]:
@@ -58,6 +74,26 @@ def merged(versions: Sequence[Version], prev: Mapping[Oid, Sequence[Oid]], read:
         )
         seen |= theirs
     return replace(result, prev=tuple(sorted(version.tree for version in versions)))
+
+
+def _check_one_run(versions: Sequence[Version], prev: Mapping[Oid, Sequence[Oid]]) -> None:
+    """Refuse entries that share no older one and differ in how their runs began: a mixture would be a run that never was."""
+    first, *others = versions
+    known = _ancestors(first.tree, prev)
+    for other in others:
+        theirs = _ancestors(other.tree, prev)
+        if known.isdisjoint(theirs) and _birth(first.run) != _birth(other.run):
+            raise FormatError(
+                f"Two different runs have the id {first.run.id}: one began at {first.run.started.isoformat()} on"
+                f" {first.run.host or 'an unnamed host'}, another at {other.run.started.isoformat()} on"
+                f" {other.run.host or 'an unnamed host'}."
+            )
+        known |= theirs
+
+
+def _birth(run: Run) -> tuple[object, ...]:
+    """Return what of a run never changes: two imports of one run agree in it."""
+    return run.started, run.command, run.cwd, run.host, run.user, run.code.commit, run.parent
 
 
 def _merge_runs(base: Run | None, mine: Run, theirs: Run) -> Run:
@@ -79,9 +115,14 @@ def _merge_field(name: str, base: Run, mine: Run, theirs: Run) -> Any:
         return tuple(dict.fromkeys((*left, *right)))  # what was once expected is never taken back
     if right == old:
         return left
-    if name == "status" and left.finished and not Status(right).finished:
+    if name in _ENDING and _certainty(mine.status) > _certainty(theirs.status):
         return left
     return right
+
+
+def _certainty(status: Status) -> int:
+    """Return how much a status is worth: what a run said of its own end is worth more than what others concluded."""
+    return _CONCLUDED.get(status, len(_CONCLUDED) if status.finished else 0)
 
 
 def _merge_params(old: Params, left: Params, right: Params) -> dict[str, Any]:

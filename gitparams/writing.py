@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from gitparams.directions import Direction
 from gitparams.entry import OUTPUT, details_files
-from gitparams.errors import GitParamsError, RunNotFound, UsageError
+from gitparams.errors import GitParamsError, LedgerError, RunNotFound, UsageError
 from gitparams.git import Git
 from gitparams.index import Index
 from gitparams.ledger import Appended, Draft, Ledger
@@ -33,6 +33,8 @@ from gitparams.model import (
     now,
 )
 from gitparams.params import Layer, nested
+from gitparams.presence import KEY, this_process
+from gitparams.presence import host as host
 from gitparams.settings import Settings
 from gitparams.values import Value
 
@@ -155,7 +157,7 @@ class Writer:
             parent=beginning.parent,
             redacted=tuple(sorted(hidden)),
             inputs=dict(beginning.inputs),
-            environment={**job_of_scheduler(), **self._surroundings(), **beginning.environment},
+            environment={**job_of_scheduler(), **self._surroundings(), **_process(status), **beginning.environment},
         )
 
     def _clean_command(self, command: Sequence[str]) -> tuple[str, ...]:
@@ -206,6 +208,8 @@ class Writer:
 
         def prepare(tip: Oid | None) -> Draft:
             self.index.catch_up(tip)
+            if self.index.trees_of(run.id):
+                raise LedgerError(f"Run {run.short_id} is on the ledger already.")  # two commands brought in one journal
             return replace(self._draft(run, moment, None, None, files), packs=packs)
 
         appended: Appended = self.ledger.append(prepare, self.index.add)
@@ -303,13 +307,10 @@ def job_of_scheduler() -> dict[str, str]:
     return {"job": job} if job else {}
 
 
-def host() -> str:
-    """Return this machine's name."""
-    if hasattr(os, "uname"):
-        return os.uname().nodename
-    import platform
-
-    return platform.node()
+def _process(status: Status) -> dict[str, Value]:
+    """Return what tells a running run's process from all others; of a run that no process keeps there is nothing to tell."""
+    process = this_process() if status is Status.RUNNING else {}
+    return {KEY: process} if process else {}
 
 
 def _user() -> str:

@@ -394,3 +394,16 @@ def test_two_clones_make_the_same_merge_whatever_the_order(repo):
         left.append(1)
         right.append(2)
         assert ledger.join(left.tip, right.tip) == ledger.join(right.tip, left.tip)
+
+
+def test_an_entry_that_somebody_wrote_without_a_date_can_be_joined(repo):
+    record(repo, lr=1)
+    tip = git("rev-parse", REF)
+    record(repo, lr=2)
+    mine = git("rev-parse", REF)
+    tree = git("rev-parse", f"{tip}^{{tree}}")
+    text = f"tree {tree}\nparent {tip}\nauthor Mallory <m@x>\ncommitter Mallory <m@x>\n\nRun-Event: note\n"
+    theirs = git("hash-object", "-t", "commit", "-w", "--stdin", "--literally", stdin=text)
+    with Repository.find(repo) as repository:
+        joined = repository.ledger.join(Oid(mine), Oid(theirs))
+    assert sorted(git("log", "-1", "--format=%P", joined).split()) == sorted([mine, theirs])
