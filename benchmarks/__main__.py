@@ -26,6 +26,7 @@ TOPICS = {
     "library": ("library", "runs() as a pandas frame, and in groups of replicates"),
     "tab": ("tab", "the completion of a command line, the whole process"),
     "history": ("history", "diff of large configs, blame, and the runs of commits, the whole process"),
+    "sync": ("sync", "pull and push beside git's own commands"),
     "memory": ("memory", "what a process holds at most, on the large ledger"),
     "mlflow": ("mlflow", "the same questions to MLflow's store, where mlflow is installed"),
     "record": ("record", "record() in a loop, beside git's plumbing by subprocess"),

@@ -12,8 +12,10 @@ from pathlib import Path, PurePosixPath
 from gitparams.errors import GitParamsError
 from gitparams.git import Git
 from gitparams.hook_files import STANDARD, install
+from gitparams.ledger import REF
 from gitparams.repository import Repository
 from gitparams.settings import FILE, read_settings
+from gitparams.sync import tracking_ref
 
 _PARAMS_ENDINGS = ("yaml", "yml", "json", "toml")
 _PARAMS_PLACES = tuple(
@@ -101,7 +103,7 @@ def _add_refspecs(repository: Repository) -> Iterator[str]:
         yield "There is no remote yet: run gitparams init --fetch again when there is one."
     for remote in remotes:
         # With the asterisk: an exact refspec fails the user's own fetch while the remote has no ledger.
-        refspec = f"+refs/gitparams/runs*:refs/gitparams/remotes/{remote}/runs*"
+        refspec = f"+{REF}*:{tracking_ref(remote)}*"
         if git.porcelain("config", "--get", f"remote.{remote}.mirror") == "true":
             yield f"{remote} is a mirror: a plain git fetch replaces the ledger by the remote's; the next command joins both."
         elif refspec in (git.porcelain("config", "--get-all", f"remote.{remote}.fetch") or "").split("\n"):
