@@ -32,6 +32,7 @@ def check(
     level: Annotated[str, typer.Option("--level", metavar="LEVEL", help="The lowest level to show: warn or error")] = WARN,
     strict: Annotated[bool, typer.Option("--strict", help="Count warnings as errors")] = False,
     param: Overrides = None,
+    ledger: Annotated[bool, typer.Option("--ledger", help="Search all recorded runs for secrets instead")] = False,
     rules: Annotated[bool, typer.Option("--rules", help="List the rules and their levels")] = False,
     as_json: Json = False,
 ) -> None:
@@ -44,7 +45,9 @@ def check(
     if rules:
         _list_rules(rule or (), as_json)
         return
-    report = _seen(_report(words, rule or (), param or ()), level, strict)
+    if ledger and (words or rule or param):
+        raise CommandLineError("--ledger looks at recorded runs alone, and for secrets alone.")
+    report = _seen(_recorded() if ledger else _report(words, rule or (), param or ()), level, strict)
     if as_json:
         from gitparams.screens.documents import dumps
 
@@ -64,6 +67,13 @@ def _report(words: Sequence[str], rules: Sequence[str], overrides: Sequence[str]
         return check_files(words, rules=rules)
     with opened:
         return look(opened, files=words, rules=rules)
+
+
+def _recorded() -> Report:
+    from gitparams.leaks import check_ledger
+
+    with repository() as found:
+        return check_ledger(found)
 
 
 def _seen(report: Report, level: str, strict: bool) -> Report:
