@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Annotated
 
 import typer
 
@@ -14,10 +15,18 @@ app = typer.Typer(**APP)
 
 
 @app.command()
-def doctor(as_json: Json = False) -> None:
-    """Look for faults in git, the ledger, the index, journals, settings and hooks; mend what can be mended."""
+def doctor(
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Mend what can be mended without losing anything: leftovers, old refs, hooks")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Look for faults in git, the ledger, its code and remotes, journals, settings, hooks and signing; say what mends them.
+
+    A wrong index is made anew in any case. The exit code is 1 while something is wrong.
+    """
     with repository() as found:
-        findings = list(examine(found))
+        findings = list(examine(found, fix=fix))
     if as_json:
         from gitparams.screens.documents import dumps
 

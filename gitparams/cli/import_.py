@@ -2,32 +2,68 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from gitparams.cli.options import APP, repository
+from gitparams.cli.options import APP, confirmed, repository
 from gitparams.cli.talk import talk
 from gitparams.errors import UsageError
-from gitparams.recorder import spool_folder
+from gitparams.journal import journals
+from gitparams.model import RunId
+from gitparams.recorder import spool_folders
 
 app = typer.Typer(**APP)
 
 
 @app.command("import")
 def import_(
-    kind: Annotated[str, typer.Argument(metavar="KIND", help="What to bring in: spool")],
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="What to bring in: spool or bundle")],
     path: Annotated[Path | None, typer.Argument(metavar="PATH", help="Where it is; the user's own spool by default")] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Of a spool, the runs too that were started outside of this work tree")
+    ] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Do not ask before runs go for good that a bundle says are purged")
+    ] = False,
 ) -> None:
-    """Bring in the runs that were kept aside when git could not take them, with their own times; twice does nothing."""
-    if kind != "spool":
-        raise UsageError(f"There is no import of {kind!r}.", hint="gitparams import spool")
-    folder = path or spool_folder()
+    """Bring in runs that were kept aside, or that a bundle carries, with their own times; twice does nothing."""
+    if kind == "spool":
+        _say(_import_spool(path, everything), str(path or "the spool"))
+    elif kind != "bundle":
+        raise UsageError(f"There is no import of {kind!r}.", hint="gitparams import spool, or gitparams import bundle FILE")
+    elif path is None:
+        raise UsageError("Name the file of the bundle.", hint="gitparams import bundle FILE")
+    else:
+        _say(_import_bundle(path, yes), str(path))
+
+
+def _import_spool(path: Path | None, everything: bool) -> list[RunId]:
     if path is not None and not path.is_dir():
         raise UsageError(f"{path} is not a folder.")
+    folders = [path] if path is not None else spool_folders()
     with repository() as found:
-        runs = found.bring_in(folder)
+        runs = [run.id for folder in folders for run in found.bring_in(folder, anywhere=everything)]
+    left = sum(journal.told and not journal.alive() for folder in folders for journal in journals(folder))
+    if left:
+        more = f"{left} more {'waits' if left == 1 else 'wait'}"
+        talk(f"{more}, started elsewhere: go there, or add --all to bring them in here.")
+    return runs
+
+
+def _import_bundle(path: Path, yes: bool) -> Sequence[RunId]:
+    with repository() as found:
+        brought = found.import_bundle(path, purge=yes)
+        if brought.purged:
+            many = "1 run" if len(brought.purged) == 1 else f"{len(brought.purged)} runs"
+            confirmed(f"{many} of this repository would go for good: purged where {path} was made. Bring it in?", yes)
+            brought = found.import_bundle(path, purge=True)
+    return brought.runs
+
+
+def _say(runs: Sequence[RunId], origin: str) -> None:
     for run in runs:
-        print(run.id)
-    talk(f"{len(runs)} {'run' if len(runs) == 1 else 'runs'} brought in from {folder}.")
+        print(run)
+    talk(f"{len(runs)} {'run' if len(runs) == 1 else 'runs'} brought in from {origin}.")

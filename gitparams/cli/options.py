@@ -140,6 +140,20 @@ def hashing_progress() -> Callable[[int, int], None] | None:
     return show
 
 
+def progress_of(what: str) -> Callable[[int, int], None] | None:
+    """Return what shows how far something is that takes long; None where nobody watches."""
+    if not sys.stderr.isatty():
+        return None
+    bar = _Progress(what)
+
+    def show(done: int, total: int) -> None:
+        bar(done, total)
+        if done >= total:
+            bar.clear()
+
+    return show
+
+
 class _Progress:
     """A line on a terminal that says how far something is: at first the first reading of a ledger."""
 
