@@ -272,7 +272,10 @@ def to_yaml(params: Mapping[str, Any]) -> str:
     """
     import yaml
 
-    return str(yaml.safe_dump(plain_mapping(params), sort_keys=False, allow_unicode=True))
+    text = str(yaml.safe_dump(plain_mapping(params), sort_keys=False, allow_unicode=True))
+    if text.replace("\n", "").isprintable():
+        return text
+    return str(yaml.safe_dump(plain_mapping(params), sort_keys=False))  # what a terminal would obey becomes an escape
 
 
 def _metrics(metrics: Mapping[str, Any]) -> dict[str, Metric]:

@@ -20,6 +20,7 @@ from gitparams.screens.terminal import Terminal
 app = typer.Typer(**APP)
 
 _SHOWN = 20
+_MOST_NUMBERS = 200_000  # each is told with its spread, and a document has an end
 _ALWAYS_A_RUN = re.compile(r"latest(~\d*)?|worktree|(run|rev|best):.*")
 
 
@@ -58,6 +59,9 @@ def _blame(found: Repository, run: Run | str, keys: Sequence[str], metrics: Sequ
     if as_json:
         from gitparams.screens.documents import dumps
 
+        numbers = sum(len(side.metrics) for change in result.changes for side in (change.before, change.after))
+        if not metrics and numbers > _MOST_NUMBERS:
+            raise UsageError(f"All metrics of all params are {numbers} numbers.", hint="gitparams blame --json -m METRIC")
         return dumps([screen.change_document(change, metrics) for change in result.changes])
     terminal, directions = Terminal.of(sys.stdout), found.settings.directions
     return screen.render(result, terminal=terminal, directions=directions, now=now(), metrics=metrics)

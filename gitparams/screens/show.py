@@ -226,12 +226,11 @@ def _listing(
     noted = [value for value, note in zip(values, notes, strict=True) if note]
     names = Column(labels, gap=0)
     width = max(map(cell_width, noted), default=0)
-    room = shown.width - names.width - 4 - width
+    left = names.width
+    room = shown.width - left - 4 - width
     for place, (note, style) in enumerate(zip(notes, styles, strict=True)):
-        line = table_lines(
-            [Column([labels[place]], gap=0, least=names.width), Column([values[place]], least=width if note else 0)]
-        )[0]
-        pad = " " * (names.width + 2 + width - cell_width(line))
+        line = table_lines([Column([labels[place]], gap=0, least=left), Column([values[place]], least=width if note else 0)])[0]
+        pad = " " * (left + 2 + width - cell_width(line))
         yield line + (f"{pad}  {style(note)}" if note and cell_width(note) <= room else "")
 
 
