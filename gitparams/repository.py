@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -15,7 +15,7 @@ from gitparams.entry import details_files, read_details
 from gitparams.errors import GitParamsError, LedgerError, RunNotFound, UsageError
 from gitparams.git import Git, TreeEntry
 from gitparams.index import BrokenRun, Filter, Index, Listed, Order, Progress, paths_meant
-from gitparams.ledger import Ledger
+from gitparams.ledger import Ledger, RunPurged
 from gitparams.model import (
     CodeState,
     Details,
@@ -35,6 +35,7 @@ from gitparams.writing import Beginning, Writer, checked_tag, how_of
 
 # What only some commands need is imported where they need it: `log` starts faster than a person notices.
 if TYPE_CHECKING:
+    from gitparams.bundles import Brought, Bundles
     from gitparams.capture.redaction import Redaction
     from gitparams.capture.reports import Told
     from gitparams.changes import CodeChange, Naming, RunDiff
@@ -42,9 +43,12 @@ if TYPE_CHECKING:
     from gitparams.history import Blame, Timeline
     from gitparams.journal import Ending, Journal
     from gitparams.leniency import Leniency
+    from gitparams.purging import Purged
     from gitparams.query import Query
     from gitparams.replicates import Aggregate, Group, Replicate
     from gitparams.selector import Selector
+    from gitparams.sync import Pulled, Pushed
+    from gitparams.verifying import Verified
 
 _COUNTED = 250
 """Runs that are counted while somebody waits for a list: of each the params are read, and a thousand take 20 ms."""
@@ -59,6 +63,7 @@ class Repository:
         self.git, self.ledger, self.index = git, ledger, index
         self.notes: list[str] = []
         """What a shell should tell the person: a dead run that was closed, a rewind that was undone."""
+        ledger.is_purged = index.is_purged
         self.writer = Writer(git, ledger, index, lambda: self.settings)
         self.closing = Closing(self.writer, self.notes)
         self._settings: Settings | None = None
@@ -90,8 +95,15 @@ class Repository:
         with suppress(LedgerError, OSError):
             if missing := self.ledger.guard():
                 self.notes.append(f"The ledger had lost entries that were here ({missing[:10]}); they were joined again.")
+            before, after = self.ledger.adopt_fetched()
+            if after is not None and before != after:
+                from gitparams.sync import Sync
+
+                Sync(self.git, self.ledger).complete(before, after)
         self.index.catch_up(self.ledger.tip())
+        self._clean_after_purges()
         self._follow_rules()
+        self._drop_purged(self.live)
         self.closing.recover()
 
     def _follow_rules(self) -> None:
@@ -541,10 +553,33 @@ class Repository:
         Raises:
             LedgerError: the entry could not be written; the journal stays, and the next command brings it in.
         """
+        here = self.followed(journal)
+        if here is not self:
+            with here:
+                return here.finish(journal, ending, metrics)
         if metrics:
             journal.change(summary=dict(metrics.items()))
         journal.end(ending)
-        return self.closing.close(journal, ending)
+        try:
+            return self.closing.close(journal, ending)
+        except (RunPurged, RunNotFound):
+            if not self.index.is_purged(journal.id):
+                raise
+            run = replace(journal.read().run, status=ending.status, finished=ending.time, exit_code=ending.exit_code)
+            journal.remove()
+            self.notes.append(f"Run {run.short_id} was purged: nothing is written of it.")
+            return run
+
+    def followed(self, journal: Journal) -> Repository:
+        """Return the repository that a journal is in: this one, or another object for where it was moved to meanwhile."""
+        journal.follow()
+        if journal.folder.parent == self.live:
+            self.closing.mend(journal)
+            return self
+        common = journal.folder.parents[2]
+        moved = Repository.open(common.parent if common.name == ".git" else common)
+        moved.index.catch_up(moved.ledger.tip())
+        return moved
 
     def told(self, journal: Journal) -> Told:
         """Return what the programs of a run told of themselves so far."""
@@ -562,9 +597,10 @@ class Repository:
         """Close the runs whose process died, and bring in those that ended while the ledger could not be written."""
         return self.closing.recover()
 
-    def bring_in(self, spool: Path) -> list[Run]:
-        """Bring in the runs of a spool that were started below this work tree, with their own times; each one only once."""
-        return self.closing.bring_in(spool)
+    def bring_in(self, spool: Path, *, anywhere: bool = False) -> list[Run]:
+        """Bring in the runs of a spool, as `Closing.bring_in` does."""
+        self._drop_purged(spool)
+        return self.closing.bring_in(spool, anywhere=anywhere)
 
     # -- whole runs and changes ---------------------------------------------------------------------------------------
 
@@ -636,6 +672,36 @@ class Repository:
             )
         return name
 
+    def purge(self, runs: Sequence[RunId], *, offline: bool = False, spool: Path | None = None) -> Purged:
+        """Remove runs for good, with every byte that is gitparams' own, and return what else leads to them.
+
+        Other clones follow with their next pull. Arguments and what is raised are those of `purging.purge`.
+        """
+        from gitparams.purging import purge
+
+        return purge(self, runs, self.author, now(), offline=offline, spool=spool)
+
+    def _clean_after_purges(self) -> None:
+        """Take out of all that is ours what a purge on the ledger names and was not known here."""
+        if dead := self.index.learned:
+            from gitparams.purging import after_purge
+
+            with suppress(LedgerError, OSError):
+                holders = after_purge(self, dead)
+                many = "1 run was" if len(dead) == 1 else f"{len(dead)} runs were"
+                said = ", ".join(f"{holder.what} {holder.name}" for holder in holders)
+                self.notes.append(f"{many} purged elsewhere, and here too." + (f" Still held by {said}." if said else ""))
+
+    def _drop_purged(self, folder: Path) -> None:
+        """Remove the journals of purged runs: nothing more of them is written."""
+        with suppress(OSError), os.scandir(folder) as found:
+            if next(found, None) is None:
+                return
+            from gitparams.purging import forget_journals
+
+            for run in forget_journals(folder, self.index):
+                self.notes.append(f"Run {run[:8]} was purged: nothing is written of it.")
+
     def find_id(self, word: str) -> RunId:
         """Return the id of the recorded run that a word names, hidden ones too."""
         return self._selector().id(word)
@@ -653,6 +719,55 @@ class Repository:
             return replace(old, params=nested(both.values), metrics={**old.metrics, **metrics}, redacted=redacted)
 
         return self.change(run, EventKind.UPDATE, how, files=files)
+
+    # -- sharing ------------------------------------------------------------------------------------------------------
+
+    def pull(self, remote: str | None = None) -> Pulled:
+        """Bring the runs of a git remote into the ledger and the index, as `Sync.pull` does."""
+        from gitparams.sync import Sync
+
+        pulled = Sync(self.git, self.ledger).pull(remote)
+        self.index.catch_up(self.ledger.tip())
+        self._clean_after_purges()
+        return pulled
+
+    def push(self, remote: str | None = None) -> Pushed:
+        """Bring the runs to a git remote, pulling first what is not here, as `Sync.push` does."""
+        from gitparams.sync import Sync
+
+        try:
+            return Sync(self.git, self.ledger).push(remote)
+        finally:
+            self.index.catch_up(self.ledger.tip())
+            self._clean_after_purges()
+
+    def sync(self, remote: str | None = None) -> tuple[Pulled, Pushed]:
+        """Pull and push. Raises as `pull` and `push`."""
+        pulled = self.pull(remote)
+        return pulled, self.push(remote)
+
+    # -- bundles ------------------------------------------------------------------------------------------------------
+
+    def export_bundle(self, path: Path, runs: Collection[RunId] | None = None) -> list[RunId]:
+        """Write runs, or the whole ledger, into one file, and return their ids, as `Bundles.write` does."""
+        return self._bundles().write(path, runs)
+
+    def import_bundle(self, path: Path, *, purge: bool = False) -> Brought:
+        """Bring in the runs of a bundle, as `Bundles.read` does."""
+        brought = self._bundles().read(path, purge=purge)
+        self._clean_after_purges()
+        return brought
+
+    def verify(self, since: Oid | None = None, *, signed: bool | None = None, progress: Progress | None = None) -> Verified:
+        """Check the ledger as it stands, and return what was found, as `verifying.verify` does."""
+        from gitparams.verifying import verify
+
+        return verify(self.ledger, since, signed=signed, progress=progress)
+
+    def _bundles(self) -> Bundles:
+        from gitparams.bundles import Bundles
+
+        return Bundles(self.git, self.ledger, self.index, self.closing)
 
     # -- drafts -------------------------------------------------------------------------------------------------------
 

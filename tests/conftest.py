@@ -27,7 +27,9 @@ def hermetic(tmp_path_factory, monkeypatch):
             "PYTEST_ADDOPTS",  # a program that runs pytest is not these tests
         ):
             monkeypatch.delenv(name)
+    (home / "tmp").mkdir()
     settings = {
+        "TMPDIR": str(home / "tmp"),  # the spool of last resort is in there
         "HOME": str(home),
         "XDG_CONFIG_HOME": str(home / ".config"),
         "XDG_STATE_HOME": str(home / ".local" / "state"),

@@ -17,8 +17,9 @@ from gitparams.settings import _CAPTURE_KEYS, _KEYS, FILE, Capture, Settings, re
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = {path.relative_to(ROOT).as_posix(): path.read_text("utf-8") for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]}
-SETTINGS, GUIDE = PAGES["docs/settings.md"], PAGES["docs/guide.md"] + PAGES["docs/history.md"]
-SPOKEN_OF = ("README.md", "docs/guide.md", "docs/history.md", "docs/settings.md", "CHANGELOG.md")
+SETTINGS = PAGES["docs/settings.md"]
+GUIDE = "".join(PAGES[f"docs/{name}.md"] for name in ("guide", "history", "sharing"))
+SPOKEN_OF = ("README.md", "docs/guide.md", "docs/history.md", "docs/sharing.md", "docs/settings.md", "CHANGELOG.md")
 
 # Flags of other programs that the pages show: the user's own script, a parser's, git's.
 FOREIGN = {"--lr", "--depth", "--user"}

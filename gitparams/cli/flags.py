@@ -228,11 +228,41 @@ COMMANDS = {
             Flag(("-y", "--yes"), "", "Do not ask"),
         ),
     ),
-    "import": Command(
-        "Bring in runs that were kept aside: import spool",
+    "purge": Command(
+        "Remove runs for good, with all their bytes",
+        arguments=(Argument("[RUN…]"),),
+        flags=(
+            Flag(("-w", "--where"), "EXPR", "The runs for which it holds: 'acc < 0.5'"),
+            Flag(("--gc",), "", "Let git collect its garbage at once: git gc --prune=now"),
+            Flag(("--offline",), "", "Do not ask the remotes what they have"),
+            Flag(("-y", "--yes"), "", "Do not ask"),
+        ),
+    ),
+    "push": Command("Bring the runs to a git remote", arguments=(Argument("[REMOTE]"),)),
+    "pull": Command("Bring the runs of a git remote", arguments=(Argument("[REMOTE]"),)),
+    "sync": Command("Pull and push", arguments=(Argument("[REMOTE]"),)),
+    "export": Command(
+        "Write runs into a file: export bundle FILE",
         arguments=(
-            Argument("KIND", ("spool",)),
+            Argument("KIND", ("bundle",)),
+            Argument("FILE"),
+            Argument("[RUN…]"),
+        ),
+        flags=(
+            Flag(("-w", "--where"), "EXPR", "The runs for which it holds: 'acc < 0.5'"),
+            Flag(("--since", "--after"), "DATE", "Only runs begun since: 2026-11-23, '2 days ago' …"),
+            Flag(("--yes", "-y"), "", "Do not ask before a file is replaced"),
+        ),
+    ),
+    "import": Command(
+        "Bring in runs from elsewhere: import spool, import bundle FILE",
+        arguments=(
+            Argument("KIND", ("spool", "bundle")),
             Argument("PATH"),
+        ),
+        flags=(
+            Flag(("--all",), "", "Of a spool, the runs too that were started outside of this work tree"),
+            Flag(("--yes", "-y"), "", "Do not ask before runs go for good that a bundle says are purged"),
         ),
     ),
     "check": Command(
@@ -243,6 +273,7 @@ COMMANDS = {
             Flag(("--level",), "LEVEL", "The lowest level to show: warn or error", ("warn", "error")),
             Flag(("--strict",), "", "Count warnings as errors"),
             Flag(("-p", "--param"), "K=V", "A param, typed as YAML types it; +K=V adds, ~K removes (can be repeated)"),
+            Flag(("--ledger",), "", "Search all recorded runs for secrets instead"),
             Flag(("--rules",), "", "List the rules and their levels"),
             Flag(("--json",), "", "Print JSON"),
         ),
@@ -266,7 +297,21 @@ COMMANDS = {
             ),
         },
     ),
-    "doctor": Command("Find faults, and mend what can be mended", flags=(Flag(("--json",), "", "Print JSON"),)),
+    "verify": Command(
+        "Check that the ledger is whole, and who signed it",
+        flags=(
+            Flag(("--since",), "ENTRY", "An entry that was once the newest: look at what came after it"),
+            Flag(("--signed", "--no-signed"), "", "Whether all must be signed; as gitparams.sign says by default"),
+            Flag(("--json",), "", "Print JSON"),
+        ),
+    ),
+    "doctor": Command(
+        "Find faults, and mend what can be mended",
+        flags=(
+            Flag(("--fix",), "", "Mend what can be mended without losing anything: leftovers, old refs, hooks"),
+            Flag(("--json",), "", "Print JSON"),
+        ),
+    ),
     "completion": Command(
         "Complete command lines in bash, zsh and fish",
         arguments=(Argument("[SHELL]", ("bash", "zsh", "fish")),),

@@ -164,7 +164,7 @@ WORKERS = {
     "fork": "import multiprocessing as m\nm.get_context('fork').Pool(2).map(work, [1, 2])",
     "spawn": "import multiprocessing as m\nif __name__ == '__main__':\n    m.get_context('spawn').Pool(2).map(work, [1, 2])",
     "forkserver": "import multiprocessing as m\nif __name__ == '__main__':\n    m.get_context('forkserver').Pool(2).map(work, [1, 2])",
-    "executor": "from concurrent.futures import ProcessPoolExecutor as P\nif __name__ == '__main__':\n    list(P(2).map(work, [1, 2]))",
+    "executor": "from concurrent.futures import ProcessPoolExecutor as P\nif __name__ == '__main__':\n    with P(2) as pool:\n        list(pool.map(work, [1, 2]))",
     "os.fork": "import os\npid = os.fork()\nif pid == 0:\n    work(1)\n    os._exit(0)\nos.waitpid(pid, 0)",
     "fork that ends": "import os, sys\npid = os.fork()\nif pid == 0:\n    args.lr = 9\n    sys.exit(3)\nos.waitpid(pid, 0)",
     "loky": "import joblib\nif __name__ == '__main__':\n    joblib.Parallel(2)(joblib.delayed(work)(n) for n in range(2))",
