@@ -313,6 +313,11 @@ def _process(status: Status) -> dict[str, Value]:
     return {KEY: process} if process else {}
 
 
+def is_ours(run: Run) -> bool:
+    """Tell whether a run says that it was recorded here, by this user; whoever may write the ledger may say so too."""
+    return run.host == host() and run.user == _user()
+
+
 def _user() -> str:
     import getpass
 

@@ -352,6 +352,31 @@ def test_what_cannot_be_bisected_is_said_and_nothing_is_run(repo: Path, words: t
     assert count(repo) == before
 
 
+def test_what_others_recorded_is_run_only_when_somebody_says_so(repo: Path) -> None:
+    small(repo, "0.9 - 0.4 * (args.b == 2)")
+    recorded(repo, "good")
+    recorded(repo, "bad", "--a", "1", "--b", "2")
+    document = git("show", "refs/gitparams/runs:run.json", cwd=repo).replace(
+        f'"host": "{os.uname().nodename}"', '"host": "elsewhere"'
+    )
+    blob = git("hash-object", "-w", "--stdin", stdin=document + "\n", cwd=repo)
+    tip = git("rev-parse", "refs/gitparams/runs", cwd=repo)
+    lines = git("ls-tree", tip, cwd=repo).split("\n")
+    tree = git(
+        "mktree", stdin="\n".join(f"100644 blob {blob}\trun.json" if "run.json" in line else line for line in lines), cwd=repo
+    )
+    text = git("log", "-1", "--format=%B", tip, cwd=repo)
+    forged = git("commit-tree", tree, "-p", f"{tip}^", "-m", text, cwd=repo)
+    git("update-ref", "refs/gitparams/runs", forged, cwd=repo)
+    (repo / ".git" / "gitparams" / "tip").unlink()
+    outcome = gitparams("bisect", "good", "bad", cwd=repo)
+    assert outcome.code == 2
+    assert "Runs are made with the params in this command: " in outcome.err
+    assert "recorded by Ada <ada@example.com> on elsewhere? Nobody is there to ask." in outcome.err
+    assert count(repo) == 2
+    assert culprits(bisected(repo, "--yes")) == [["b"]]
+
+
 def test_a_run_that_gives_no_metric_stops_it(repo: Path) -> None:
     small(repo, "0.9 - 0.4 * (args.b == 2)")
     recorded(repo, "good")

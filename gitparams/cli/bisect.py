@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from typing import Annotated
 
 import typer
 
 from gitparams.bisection import Case, Found, Search, Step
-from gitparams.cli.options import APP, Json, page, repository
+from gitparams.cli.options import APP, Json, confirmed, page, repository
 from gitparams.cli.talk import talk
 from gitparams.cli.words import after_dashes
 from gitparams.errors import UsageError
 from gitparams.investigation import Investigation, Stopped, Told, Wish
 from gitparams.screens import bisect as screen
-from gitparams.screens.terminal import Terminal
+from gitparams.screens.terminal import Terminal, safe
+from gitparams.writing import is_ours
 
 app = typer.Typer(**APP)
 
@@ -43,6 +45,7 @@ def bisect(
     metrics: Annotated[
         list[str] | None, typer.Option("--metrics", metavar="FILE", help="A file of metrics, as for run (can be repeated)")
     ] = None,
+    yes: Annotated[bool, typer.Option("-y", "--yes", help="Do not ask before a command that others recorded is run")] = False,
     as_json: Json = False,
 ) -> None:
     """Find the changes between two runs that explain a worse metric: from recorded runs first, then by new ones."""
@@ -62,6 +65,8 @@ def bisect(
         if dry_run:
             page(_plan(told, replicates, as_json))
             return
+        if told.search.next() is not None:
+            _ask(wish, yes)
         try:
             result, stopped = (
                 investigation.carry_out(told, lambda step, case, search: _say_step(step, case, search, terminal)),
@@ -73,6 +78,16 @@ def bisect(
     if stopped:
         talk(f"{stopped}. The same command goes on from here.")
         raise typer.Exit(130 if "interrupted" in stopped else 1)
+
+
+def _ask(wish: Wish, yes: bool) -> None:
+    """Show what will be run; a command, or code, that somebody else recorded is run only when the person says so."""
+    command = shlex.join(wish.command or wish.good.command)
+    talk(f"Runs are made with the params in this command: {command}")
+    foreign = next((run for run in (wish.good, wish.bad) if not is_ours(run)), None)
+    if foreign is not None:
+        where = f"{foreign.author or 'somebody'} on {foreign.host or 'an unnamed host'}"
+        confirmed(safe(f"Run it, with code of run {foreign.short_id} that was recorded by {where}?"), yes)
 
 
 def _plan(told: Told, replicates: int, as_json: bool) -> str:

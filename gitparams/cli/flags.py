@@ -193,6 +193,7 @@ COMMANDS = {
             Flag(("--link",), "PATH", "What the program needs and git does not have: data (can be repeated)"),
             Flag(("--params",), "[PREFIX=]FILE", "A file of params, as for run (can be repeated)"),
             Flag(("--metrics",), "FILE", "A file of metrics, as for run (can be repeated)"),
+            Flag(("-y", "--yes"), "", "Do not ask before a command that others recorded is run"),
             Flag(("--json",), "", "Print JSON"),
         ),
     ),
