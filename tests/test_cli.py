@@ -10,7 +10,7 @@ import sys
 import time
 
 import pytest
-from world import git, gitparams, make_repository, read_only, unprivileged
+from world import git, gitparams, make_repository, read_only, unmeasured, unprivileged
 
 from gitparams.ledger import REF
 
@@ -581,8 +581,7 @@ def test_an_entry_of_a_newer_format_asks_for_an_upgrade_and_the_others_are_liste
 def test_control_c_at_any_moment_leaves_a_sound_ledger(repo, delay):
     gitparams("record", "-p", "lr=0")
     words = [PY, "-m", "gitparams", "record", "-p", "lr=1"]
-    alone = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}  # it saves at exit
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True, env=alone)
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True, env=unmeasured())
     time.sleep(delay)
     os.killpg(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=20)

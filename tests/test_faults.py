@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 
 import killing
 import pytest
-from world import git, gitparams, make_repository
+from world import git, gitparams, make_repository, unmeasured
 
 from gitparams import presence
 from gitparams.index import Filter, Index
@@ -204,7 +204,7 @@ def test_a_record_for_which_there_is_no_room_is_one_sentence_and_nothing_half_wr
     gitparams("record", "-p", "lr=1")
     (repo / "train.py").write_bytes(os.urandom(20_000))  # more than a file may hold
     words = [PY, "-m", "gitparams", "record", "-p", "lr=2"]
-    done = subprocess.run(words, preexec_fn=small_files, capture_output=True, text=True, check=False)
+    done = subprocess.run(words, preexec_fn=small_files, env=unmeasured(), capture_output=True, text=True, check=False)
     assert done.returncode == 1 and done.stderr.startswith("gitparams: Git could not write") and "Traceback" not in done.stderr
     assert [run["params"] for run in runs()] == [{"lr": 1}]
     assert git("fsck", "--strict", "--no-dangling") == ""
@@ -212,7 +212,7 @@ def test_a_record_for_which_there_is_no_room_is_one_sentence_and_nothing_half_wr
 
 def test_a_program_runs_to_its_end_where_there_is_no_room_for_its_run(repo):
     words = [PY, "-m", "gitparams", "run", "-p", "lr=2", "--", "echo", "trained"]
-    done = subprocess.run(words, preexec_fn=small_files, capture_output=True, text=True, check=False)
+    done = subprocess.run(words, preexec_fn=small_files, env=unmeasured(), capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "trained\n") and "Traceback" not in done.stderr
     assert 1 <= done.stderr.count("gitparams:") <= 3
     assert git("fsck", "--strict", "--no-dangling") == ""

@@ -8,7 +8,7 @@ import sys
 import threading
 
 import pytest
-from world import git, gitparams, make_repository
+from world import git, gitparams, make_repository, unmeasured
 
 from gitparams.ledger import REF
 from gitparams.params import layer
@@ -132,7 +132,7 @@ def as_user(user, *words, cwd, **how):
         home.mkdir()
         (home / ".gitconfig").write_text(f"[user]\nname = U{user}\nemail = u{user}@example.com\n[safe]\ndirectory = *\n")
         shutil.chown(home, user, user)
-    environment = {**os.environ, "HOME": str(home), "XDG_CONFIG_HOME": str(home), "XDG_STATE_HOME": str(home)}
+    environment = {**unmeasured(), "HOME": str(home), "XDG_CONFIG_HOME": str(home), "XDG_STATE_HOME": str(home)}
     return subprocess.Popen(
         ["sh", "-c", 'umask 022; exec "$@"', "sh", *drop, *map(str, words)],
         cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **how,

@@ -36,6 +36,11 @@ def gitparams(*words, cwd=None, stdin=None, env=None, timeout=60):
     return Outcome(done.returncode, done.stdout, done.stderr)
 
 
+def unmeasured():
+    """Return the environment of a process that saves no coverage at its end: it could not, or its end is what is measured."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("COVERAGE", "COV_CORE"))}
+
+
 def make_repository(path, *options):
     path.mkdir(parents=True, exist_ok=True)
     git("init", "--quiet", *options, cwd=path)
