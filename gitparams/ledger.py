@@ -107,9 +107,8 @@ class Ledger:
                 done(appended)
             return appended
 
-        since = time.time()
         appended = self._insist(attempt)
-        self.git.settle(REF, since)
+        self.git.settle(REF)
         self._maintain(appended.commit)
         return appended
 
