@@ -229,10 +229,13 @@ class _Listening:
             if count == heard:
                 continue
             heard = count
-            told = told_in(self._journal.folder / FOLDER, self._journal.read().run.command)
-            if told.group or (told.layer.values and not settled):
-                settled = self._keep_up()
-                heard = heard if settled else 0  # once more at the next look
+            try:
+                told = told_in(self._journal.folder / FOLDER, self._journal.read().run.command)
+                if told.group or (told.layer.values and not settled):
+                    settled = self._keep_up()
+                    heard = heard if settled else 0  # once more at the next look
+            except (GitParamsError, OSError):
+                heard = 0  # at the next look; else the finish entry says it all
 
     def _messages(self) -> int:
         with suppress(OSError), os.scandir(self._journal.folder / FOLDER) as found:
@@ -240,12 +243,9 @@ class _Listening:
         return 0
 
     def _keep_up(self) -> bool:
-        try:
-            with Repository.open(self._top) as repository:
-                repository.index.catch_up(repository.ledger.tip())
-                return repository.keep_up(self._journal)
-        except (GitParamsError, OSError):
-            return False  # the finish entry says it all
+        with Repository.open(self._top) as repository:
+            repository.index.catch_up(repository.ledger.tip())
+            return repository.keep_up(self._journal)
 
 
 # -- when it has ended ----------------------------------------------------------------------------------------------------
