@@ -7,7 +7,7 @@ import re
 import subprocess
 import time
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -494,7 +494,10 @@ class Git:
             if refused is None:
                 return
             self._mover = None  # git ends it after a refusal
+            if refused == _STALE:
+                continue
             if re.search(_RACE, refused):
+                self._forget_reader()
                 raise RefMoved(f"{ref} moved meanwhile.")
             if not re.search(_PASSING, refused) or time.monotonic() > until:
                 raise LedgerError(f"Git could not move {ref}: {said(refused)}", hint=_lock_hint(refused))
@@ -514,8 +517,14 @@ class Git:
         self._own()
         if self._mover is None:
             words = (*_DURABLE, "update-ref", "--create-reflog", "-m", "gitparams", "--stdin")
-            self._mover = _Mover(self.open(*words, errors=subprocess.PIPE))
+            self._mover = _Mover(self.place.common_dir / "packed-refs", lambda: self.open(*words, errors=subprocess.PIPE))
         return self._mover
+
+    def _forget_reader(self) -> None:
+        """End the process that reads: it may hold the refs of before, as `_Mover` says."""
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
 
 
 _SIGN_HINT = "git config user.signingKey KEY; git config gpg.format ssh   (or: git config gitparams.sign false)"
@@ -561,28 +570,58 @@ class _Reader:
 
 
 class _Mover:
-    """An ``update-ref --stdin`` that moves one ref at a time (git-update-ref, the start/prepare/commit protocol)."""
+    """An ``update-ref --stdin`` that moves one ref at a time (git-update-ref, the start/prepare/commit protocol).
 
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
-        self.process = process
+    A git that lives on keeps what it read of ``packed-refs`` for as long as the file looks the same, and compares whole
+    seconds only (stat-validity, without USE_NSEC): after two ``pack-refs`` within a second it may compare a ref with what
+    that was before, and let a newer entry fall. So a second move is committed only if the file is the one of the start to
+    the nanosecond, which is looked at while git holds the lock of the ref.
+    """
+
+    def __init__(self, packed: Path, start: Callable[[], subprocess.Popen[bytes]]) -> None:
+        self.packed = packed
+        self.stamp = _stamp(packed)
+        self.process = start()
+        self.used = False
 
     def move(self, ref: str, new: Oid, old: Oid) -> bytes | None:
-        """Return None when the ref was moved, else what git said."""
-        stdin, stdout = self.process.stdin, self.process.stdout
-        assert stdin is not None and stdout is not None
+        """Return None when the ref was moved, else what git said, or `_STALE`."""
+        used, self.used = self.used, True
         try:
-            stdin.write(f"start\nupdate {ref} {new} {old}\nprepare\ncommit\n".encode())
-            stdin.flush()
-            answers = [stdout.readline() for _ in range(3)]
+            if self._ask(f"start\nupdate {ref} {new} {old}\nprepare\n", 2) == b"prepare: ok\n":
+                if used and _stamp(self.packed) != self.stamp:
+                    self._ask("abort\n", 1)
+                    self.close()
+                    return _STALE
+                if self._ask("commit\n", 1) == b"commit: ok\n":
+                    return None
         except BrokenPipeError:
-            answers = []
-        if answers[-1:] == [b"commit: ok\n"]:
-            return None
+            pass
         _, refusal = self.process.communicate()
         return refusal or b"git update-ref ended unexpectedly"
 
+    def _ask(self, text: str, lines: int) -> bytes:
+        """Return the last of so many lines of an answer."""
+        stdin, stdout = self.process.stdin, self.process.stdout
+        assert stdin is not None and stdout is not None
+        stdin.write(text.encode())
+        stdin.flush()
+        return [stdout.readline() for _ in range(lines)][-1]
+
     def close(self) -> None:
         self.process.communicate()
+
+
+_STALE = b"it may have read the refs of before"
+
+
+def _stamp(path: Path) -> tuple[int, ...] | None:
+    """Return what changes when a file is replaced, also within a second, or None when there is no file."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return (found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

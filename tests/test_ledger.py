@@ -5,6 +5,7 @@ import random
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -132,6 +133,24 @@ def test_an_append_that_lost_the_race_is_made_again_on_the_new_tip(repo):
 
         repository.ledger.tip = tip_seen_before_another_writer
         repository.record(Beginning(layer({"lr": 0.2}, "code")), {})
+    assert entries(repo) == 3
+
+
+def test_refs_packed_twice_within_a_second_hide_no_entry(repo):
+    """A git that lives on takes a ``packed-refs`` of the same second, size and inode for the one that it has read."""
+    packed, loose = repo / ".git/packed-refs", repo / ".git" / REF
+    record(repo, lr=0.1)
+    with Repository.find() as repository:
+        git("pack-refs", "--all", "--prune")
+        while time.time() % 1 > 0.3:
+            time.sleep(0.01)
+        os.utime(packed)
+        before = repository.ledger.tip()
+        first = repository.record(Beginning(layer({"lr": 0.2}, "code")), {})  # both processes have read what was packed
+        packed.write_text(packed.read_text().replace(before, loose.read_text().strip()))  # the file system gave the same inode
+        loose.unlink()
+        second = repository.record(Beginning(layer({"lr": 0.3}, "code")), {})
+        assert {run.id for run in repository.runs()} >= {first.id, second.id}
     assert entries(repo) == 3
 
 
