@@ -12,13 +12,14 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from contextlib import suppress
+from contextvars import ContextVar
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
 
 from gitparams.capture.redaction import Redaction, redact_command, redact_layer
-from gitparams.capture.reports import CAPTURE_VARIABLE, over, read_messages, tell, told_by
+from gitparams.capture.reports import CAPTURE_VARIABLE, disputed, over, read_messages, tell, told_by
 from gitparams.entry import origins_document
 from gitparams.errors import GitParamsError
 from gitparams.journal import Ending, Journal, series_line
@@ -102,6 +103,12 @@ class ActiveRun:
         self._owner = os.getpid()
         self._finished = journal is None
         self._result: Run | None = None
+        self._outputs: dict[str, None] = {}
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing more is recorded of it."""
+        return self._finished
 
     @property
     def id(self) -> RunId | None:
@@ -133,6 +140,35 @@ class ActiveRun:
         with self._lock:
             assert self._journal is not None
             self._journal.log(line)
+
+    def update(self, params: Any, source: str = "code") -> None:
+        """Add params that became known while the run goes on; they win over those that were said before, path by path.
+
+        Args:
+            params: a config of any kind that `start` takes.
+            source: who says so, as their origin tells: ``code``, or the name of a framework. What another source said
+                otherwise is kept as overridden, and the path as disputed.
+
+        Raises:
+            ParamsError: the params are no config.
+        """
+        given = layer(_plain(params), source)
+        if self._finished or self._owner != os.getpid() or not given.values:
+            return
+        if self._repository is not None and source in self._repository.writer.lenient_settings().silent:
+            return
+        with self._lock:
+            assert self._journal is not None
+            self._given.add(self._journal, given)
+        self.params = nested(over(layer(to_dict(self.params), source), given).values)
+
+    def output(self, *paths: str | os.PathLike[str]) -> None:
+        """Record files or folders that the run wrote, by path and SHA-256; they are hashed when the run ends.
+
+        What is gone by then is recorded as missing.
+        """
+        if not self._finished and self._owner == os.getpid():
+            self._outputs.update(dict.fromkeys(str(Path(path).absolute()) for path in paths))
 
     def tag(self, *tags: str) -> None:
         """Add tags."""
@@ -168,6 +204,8 @@ class ActiveRun:
 
     def _end(self, ending: Ending) -> None:
         assert self._journal is not None
+        _leave(self)
+        self._keep_outputs()
         self._given.end(self._journal, ending)
         if self._journal.joined:
             self._journal.close()
@@ -186,6 +224,21 @@ class ActiveRun:
         finally:
             if self._repository is not None:
                 self._repository.close()
+
+    def _keep_outputs(self) -> None:
+        if not self._outputs:
+            return
+        from gitparams.capture.inputs import digest_files
+
+        assert self._journal is not None
+        top, outputs = _top_of(self._journal), dict[str, Any]()
+        for path in self._outputs:
+            try:
+                outputs.update(digest_files([path], top, _nothing_known, _forget))
+            except (GitParamsError, OSError):
+                name = os.path.relpath(path, top)
+                outputs[path if name.startswith("..") else Path(name).as_posix()] = _side(MISSING)
+        self._journal.change(fields={"outputs": outputs})
 
     def _change(self, **changes: Any) -> None:
         if not self._finished and self._owner == os.getpid():
@@ -225,6 +278,22 @@ class Given:
         self._params, self._reports, self._run = params, reports, run
         self._before: dict[str, str | None] = {}
 
+    def add(self, journal: Journal, given: Layer) -> None:
+        """Tell of params that became known later."""
+        if self._reports is not None:
+            reporter = next(iter(given.origins.values())).source
+            _tell_params(self._reports, self._run, reporter if reporter != "code" else "update", given, update=True)
+            return
+        clean, hidden = Redaction().knowing(os.environ).layer(given)
+        if journal.joined:
+            journal.change_params(clean, hidden)
+            return
+        state = journal.read()
+        contested = [path for path in disputed(state.layer, clean) if state.layer.origins[path].source != "default"]
+        journal.set_params(over(state.layer, clean), hidden)
+        if contested:
+            journal.change(fields={"disputed": [*sorted({*state.run.disputed, *contested})]})
+
     def enter(self, run: RunId) -> None:
         """While a run within the run goes on, what is started in it belongs to it."""
         self._before = {RUN_VARIABLE: os.environ.get(RUN_VARIABLE)}
@@ -257,6 +326,25 @@ class Given:
         return clean
 
 
+_entered: ContextVar[tuple[ActiveRun, ...]] = ContextVar("gitparams_runs", default=())
+_open: list[ActiveRun] = []
+
+
+def current() -> ActiveRun | None:
+    """Return the innermost run that goes on here: one of this thread or task, else the only one of this process."""
+    here = [run for run in _entered.get() if not run.finished and run._owner == os.getpid()]
+    if here:
+        return here[-1]
+    rest = [run for run in _open if not run.finished and run._owner == os.getpid()]
+    return rest[0] if len(rest) == 1 else None
+
+
+def _leave(run: ActiveRun) -> None:
+    _entered.set(tuple(other for other in _entered.get() if other is not run))
+    with suppress(ValueError):
+        _open.remove(run)
+
+
 def begin(params: Any, beginning: Beginning, folder: Path | None = None) -> ActiveRun:
     """Begin to record the run of this program; joins the one that ``gitparams run`` began for it.
 
@@ -279,6 +367,8 @@ def begin(params: Any, beginning: Beginning, folder: Path | None = None) -> Acti
             raise
         run = ActiveRun(spool(beginning, error), None, nested(plain), given=Given(params, plain))
     if not run._finished:
+        _entered.set((*_entered.get(), run))
+        _open.append(run)
         atexit.register(run._at_exit)
         alone = run._journal is not None and not run._journal.joined
         if (
@@ -480,13 +570,14 @@ def _expect(journal: Journal, expressions: Sequence[str], folder: Path | None) -
         )
 
 
-def _tell_params(reports: Path, run: RunId | None, reporter: str, layer: Layer) -> None:
+def _tell_params(reports: Path, run: RunId | None, reporter: str, layer: Layer, *, update: bool = False) -> None:
     clean, hidden = Redaction().knowing(os.environ).layer(layer)
     tell(
         reports,
         "params",
         run=run,
         reporter=reporter,
+        update=update,
         program=str(Path(sys.argv[0]).absolute()) if sys.argv and sys.argv[0] else "-",
         values=to_dict(clean.values),
         origins=origins_document(clean.origins),
@@ -504,6 +595,23 @@ def _run_of(reports: Path) -> RunId | None:
     """Return the run within the run that this process is in; None for the run itself."""
     run = _parent()
     return None if run is None or run == reports.parent.name else run
+
+
+def _top_of(journal: Journal) -> Path:
+    """Return the folder that paths of a run are relative to: the top of its work tree, or where the program stands."""
+    from gitparams.git import find_place
+
+    with suppress(GitParamsError):
+        return find_place().top or Path.cwd()
+    return Path.cwd()
+
+
+def _nothing_known(key: str) -> None:
+    return None
+
+
+def _forget(key: str, digest: str) -> None:
+    pass
 
 
 def _side(value: Any) -> Any:

@@ -412,7 +412,10 @@ def _message_layer(message: Mapping[str, Any], below: str | None = None) -> Laye
     return Layer({below: values}, {path_text((below, *path_keys(path))): origin for path, origin in origins.items()})
 
 
-_SOURCES: dict[str, tuple[str, str | None]] = {"start": ("code", None), "globals": ("code", None), "hydra": ("hydra", None)}
+_SOURCES: dict[str, tuple[str, str | None]] = {
+    **dict.fromkeys(("start", "update", "globals"), ("code", None)),
+    "hydra": ("hydra", None),
+}
 
 
 def _origin(path: str, given: Mapping[str, Any], message: Mapping[str, Any], default: Origin) -> Origin:
@@ -521,7 +524,8 @@ def _part_of_joined(joined: Mapping[str, Any], messages: Sequence[dict[str, Any]
     mine = [message for message in messages if message["pid"] == pid and message.get("run") is None]
     params = [message for message in mine if message["kind"] == "params"]
     first = next((place for place, message in enumerate(params) if message.get("reporter") == "start"), len(params))
-    layer, _ = _stacked([_Report.of(message) for message in params[: first + 1]])
+    later = [message for message in params[first + 1 :] if message.get("update")]
+    layer, _ = _stacked([_Report.of(message) for message in [*params[: first + 1], *later]])
     end = next((message for message in mine if message["kind"] == "ended"), {})
     program = next((process.program for process in chosen if process.pid == pid), "")
     return Part(
@@ -542,7 +546,8 @@ def told_by(messages: Sequence[dict[str, Any]], pid: int) -> Layer:
     """Return what the parsers of one process told of the run: what a `start` in it stands upon."""
     process = next((process for process in reversed(_processes(messages)) if process.pid == pid), None)
     params = process.params if process else []
-    return _stacked([_Report.of(message) for message in params if message.get("reporter") not in ("start", "load")])[0]
+    own = [message for message in params if message.get("reporter") in ("start", "load") or message.get("update")]
+    return _stacked([_Report.of(message) for message in params if message not in own])[0]
 
 
 # -- single facts ---------------------------------------------------------------------------------------------------------
