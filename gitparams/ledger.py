@@ -112,6 +112,41 @@ class Ledger:
         self._maintain(appended.commit)
         return appended
 
+    def append_all(self, prepare: Callable[[Oid | None], Sequence[Draft]]) -> list[Appended]:
+        """Append entries one after another, in one pack and one move of the ref: all of them, or none.
+
+        Args:
+            prepare: makes the drafts from the tip they will follow; called again when another writer was faster. Those of
+                runs that are gone for good are its own to leave out.
+
+        Raises:
+            LedgerError: git could not write them; the ledger is as it was.
+        """
+
+        def attempt(tip: Oid | None) -> list[Appended]:
+            objects: dict[Oid, GitObject] = {}
+            appended: list[Appended] = []
+            packs: list[bytes] = []
+            for draft in prepare(tip):
+                before = appended[-1].commit if appended else tip
+                made, commit = self._objects(before, draft)
+                commit = self._signed(commit, made)
+                objects.update((item.oid, item) for item in (*made, commit))
+                packs += draft.packs
+                appended.append(Appended(commit.oid, before, parse_commit(commit.data), draft))
+            if appended:
+                last = appended[-1]
+                whole = [*packs, self.git.pack(list(objects.values()))]
+                self._write(whole, last.commit, tip, lambda: self._lost(last.header.tree, last.draft), whole=True)
+                self.remember(last.commit)
+            return appended
+
+        appended = self._insist(attempt)
+        self.git.settle(REF)
+        if appended:
+            self._maintain(appended[-1].commit)
+        return appended
+
     def alias(self, pairs: Sequence[tuple[Oid, Oid]], how: str, author: str, when: datetime) -> Oid:
         """Append an entry that says which commits became which, and return it. It keeps the tree of the entry it follows.
 
@@ -153,11 +188,16 @@ class Ledger:
         self._write(packs, commit.oid, tip, lambda: self._lost(header.tree, draft))
         return Appended(commit.oid, tip, header, draft)
 
-    def _write(self, packs: Sequence[bytes], commit: Oid, tip: Oid | None, lost: Callable[[], bool]) -> None:
-        """Write packs and move the ref to a commit of theirs; `lost` tells afterwards whether objects are gone."""
+    def _write(
+        self, packs: Sequence[bytes], commit: Oid, tip: Oid | None, lost: Callable[[], bool], *, whole: bool = False
+    ) -> None:
+        """Write packs and move the ref to a commit of theirs; `lost` tells afterwards whether objects are gone.
+
+        With `whole` the packs stay packs, as is right for many objects.
+        """
         keeps: list[Path | None] = []
         try:
-            keeps.extend([self.git.write_pack(pack) for pack in packs])
+            keeps.extend([self.git.write_pack(pack, whole=whole) for pack in packs])
             self.git.move_ref(REF, commit, tip)
             if self.git.collecting or lost():
                 # A gc that began after our look at gc.pid may take, or have taken, what no ref named at that time.

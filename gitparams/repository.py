@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from gitparams.capture.reports import Told
     from gitparams.changes import CodeChange, Naming, RunDiff
     from gitparams.comparing import Comparing
+    from gitparams.foreign import ForeignRun
     from gitparams.history import Blame, Timeline
     from gitparams.journal import Ending, Journal
     from gitparams.leniency import Leniency
@@ -751,6 +752,16 @@ class Repository:
     def export_bundle(self, path: Path, runs: Collection[RunId] | None = None) -> list[RunId]:
         """Write runs, or the whole ledger, into one file, and return their ids, as `Bundles.write` does."""
         return self._bundles().write(path, runs)
+
+    def record_all(self, runs: Iterable[ForeignRun]) -> list[RunId]:
+        """Record runs of another system that are not here yet, with their own times, and return their ids, oldest first.
+
+        Raises:
+            LedgerError: they could not be written.
+        """
+        from gitparams.foreign import bring_in
+
+        return bring_in(self.writer, runs)
 
     def import_bundle(self, path: Path, *, purge: bool = False) -> Brought:
         """Bring in the runs of a bundle, as `Bundles.read` does."""

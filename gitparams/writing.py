@@ -215,6 +215,40 @@ class Writer:
         appended: Appended = self.ledger.append(prepare, self.index.add)
         return appended.draft.run
 
+    def append_records(self, runs: Sequence[tuple[Run, Details]]) -> list[Run]:
+        """Append a ``record`` entry for each run that is not on the ledger, deleted ones included, and return those.
+
+        Args:
+            runs: finished runs without secrets, each with what is kept beside it, oldest first; no two of one id.
+
+        Raises:
+            LedgerError: they could not be written; none was.
+        """
+
+        def prepare(tip: Oid | None) -> list[Draft]:
+            self.index.catch_up(tip)
+            drafts: list[Draft] = []
+            before: dict[str, Run] = {}
+            for run, details in runs:
+                if self.index.trees_of(run.id) or self.index.is_purged(run.id):
+                    continue
+                run = self._with_seeds(run)
+                earlier = before.get(run.experiment) or self.index.before(run)
+                files = details_files(replace(details, output=self.redaction.output(details.output)))
+                draft = Draft(
+                    run=run,
+                    event=new_event(EventKind.RECORD),
+                    subject=f"{EventKind.RECORD} {run.short_id}: {self._subject(run, earlier)}",
+                    author=self.author,
+                    compared=earlier.id if earlier else None,
+                    files={name: data for name, data in files.items() if data},
+                )
+                drafts.append(draft)
+                before[run.experiment] = run
+            return drafts
+
+        return [appended.draft.run for appended in self.ledger.append_all(prepare)]
+
     def change(
         self,
         run: RunId,
