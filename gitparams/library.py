@@ -54,8 +54,7 @@ def load(
 
 
 def start(
-    params: Any = None,
-    *,
+    *params: Any,
     name: str | None = None,
     experiment: str | None = None,
     tags: Iterable[str] = (),
@@ -65,7 +64,8 @@ def start(
     """Begin to record a run of this program; use it with ``with``, or call `ActiveRun.finish`.
 
     Args:
-        params: the resolved config: a mapping, Namespace, dataclass, OmegaConf …; it is read once and never changed.
+        params: the resolved config: a mapping, Namespace, dataclass, OmegaConf …; it is read once and never changed. Several
+            are merged by path, the later wins, and what one of them overwrote is recorded; `ActiveRun.params` is the result.
         name: a name to find it by; experiment: the group it belongs to; tags, note: what is to be said of it.
         expect: what should come true, ``metrics.acc > 0.92``, or several of these; recorded before the result exists.
 
@@ -75,7 +75,8 @@ def start(
         ParamsError: the params are no config. QueryError: what is expected is no expression.
     """
     expected = _expected(expect)
-    return begin(params, Beginning(name=name, experiment=experiment, tags=tuple(tags), note=note, expect=expected))
+    beginning = Beginning(name=name, experiment=experiment, tags=tuple(tags), note=note, expect=expected)
+    return begin(params[0] if params else None, beginning, more=params[1:])
 
 
 def _expected(expect: str | Iterable[str]) -> tuple[str, ...]:

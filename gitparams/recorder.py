@@ -37,6 +37,7 @@ from gitparams.params import (
     nested,
     path_keys,
     reads_of,
+    stack,
     to_dict,
 )
 from gitparams.repository import Repository
@@ -345,7 +346,7 @@ def _leave(run: ActiveRun) -> None:
         _open.remove(run)
 
 
-def begin(params: Any, beginning: Beginning, folder: Path | None = None) -> ActiveRun:
+def begin(params: Any, beginning: Beginning, folder: Path | None = None, *, more: Sequence[Any] = ()) -> ActiveRun:
     """Begin to record the run of this program; joins the one that ``gitparams run`` began for it.
 
     The second one within a ``gitparams run`` makes that a group, and is a child of it.
@@ -354,11 +355,16 @@ def begin(params: Any, beginning: Beginning, folder: Path | None = None) -> Acti
         params: the config, of any kind that `gitparams.capture.objects` knows.
         beginning: what else is known; its params are the ones given here.
         folder: where the repository is; the present folder by default.
+        more: configs that are merged over it by path; each value remembers what it overrode.
     """
     plain = _plain(params)
+    layer = _layer_of(params, plain)
+    if more:
+        layer = stack([_numbered(one, place) for place, one in enumerate((layer, *map(_given, more)), 1)])
+        plain = to_dict(layer.values)
+        params = nested(plain)
     if is_other_rank():
         return ActiveRun(None, None, nested(plain))
-    layer = _layer_of(params, plain)
     beginning = replace(beginning, params=layer, command=_command(beginning))
     try:
         run = _joined(params, layer, folder, beginning) or _recorded(params, layer, beginning, folder)
@@ -407,6 +413,17 @@ def is_beside() -> bool:
 def is_other_rank() -> bool:
     """Tell whether this is a process of a distributed job that is not its first."""
     return any(os.environ.get(name, "0") not in ("0", "") for name in _RANK_VARIABLES)
+
+
+def _given(params: Any) -> Layer:
+    return _layer_of(params, _plain(params))
+
+
+def _numbered(given: Layer, place: int) -> Layer:
+    """Return one of several configs, its place among them as where its values are from."""
+    known = given.origins.items()
+    at = f"config {place}"
+    return Layer(given.values, {path: replace(origin, at=at) if origin.at is None else origin for path, origin in known})
 
 
 def _layer_of(params: Any, plain: dict[str, Any]) -> Layer:

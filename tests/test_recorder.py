@@ -1,5 +1,6 @@
 """The run of a program while it goes on: what becomes known later, what it wrote, and which run is meant."""
 
+import argparse
 import hashlib
 import json
 import sys
@@ -29,6 +30,18 @@ def test_params_that_become_known_later_win_and_say_who_said_so(repo):
         "trainer.epochs": ("lightning", []),
     }
     assert found.disputed == ("lr",)
+
+
+def test_several_configs_are_merged_and_what_one_overwrote_is_recorded(repo):
+    defaults, mine = {"optim": {"lr": 0.1, "name": "sgd"}, "seed": 1}, argparse.Namespace(seed=2)
+    with gitparams.start(defaults, {"optim": {"lr": 0.01}}, mine) as run:
+        assert run.params == {"optim": {"lr": 0.01, "name": "sgd"}, "seed": 2}
+    assert defaults == {"optim": {"lr": 0.1, "name": "sgd"}, "seed": 1}
+    assert command("show", "--origins").out.splitlines()[-3:] == [
+        "optim.lr = 0.01  (code config 2; overrode 0.1 from code config 1)",
+        "optim.name = sgd  (code config 1)",
+        "seed = 2  (code config 3; overrode 1 from code config 1)",
+    ]
 
 
 def test_a_value_in_the_way_of_a_mapping_stands_under_who_said_it(repo):
