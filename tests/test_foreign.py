@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from world import git
+from world import gitparams as gitparams_command
 
 import gitparams
 from gitparams.foreign import ForeignRun
@@ -41,6 +42,11 @@ def test_a_foreign_run_keeps_its_times_its_status_and_its_types(repo):
     assert (run.metrics, run.seeds, run.code.commit, run.experiment) == ({"acc": 0.1}, {"seed": 1}, None, "digits")
     assert {origin.source for origin in run.origins.values()} == {"optuna"}
     assert [tuple(step) for step in run.series["loss"]] == [(0, 2, 1.5e9), (1, 0.5, 1.5e9 + 1)]
+
+
+def test_show_says_which_system_recorded_a_run(repo):
+    brought(foreign(1))
+    assert "recorded    by optuna, and imported" in gitparams_command("show").out.splitlines()
 
 
 def test_bringing_runs_in_twice_adds_only_what_is_new(repo):

@@ -81,6 +81,7 @@ def test_what_a_run_wrote_is_recorded_by_digest_and_what_is_gone_as_missing(repo
         Path("gone.pt").unlink()
     digest = "sha256:" + hashlib.sha256(b"weights").hexdigest()
     assert gitparams.run("latest").outputs == {"out/model[1].pt": digest, "out/gone.pt": {"missing": True}}
+    assert f"wrote       out/gone.pt (gone), out/model[1].pt {digest[:14]}…" in command("show").out.splitlines()
 
 
 def test_the_current_run_is_the_innermost_one_that_goes_on(repo):

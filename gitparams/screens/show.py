@@ -117,8 +117,9 @@ def _facts(run: Run, now: datetime) -> list[tuple[str, str]]:
         ("machine", _machine(run.environment)),
         ("parent", run.parent or ""),
         ("tags", ", ".join(run.tags)),
-        ("read", ", ".join(f"{path} {str(digest)[:14]}…" for path, digest in run.inputs.items())),
-        ("wrote", ", ".join(run.outputs)),
+        ("recorded", f"by {run.environment['imported']}, and imported" if run.environment.get("imported") else ""),
+        ("read", _digests(run.inputs)),
+        ("wrote", _digests(run.outputs)),
         ("note", run.note),
     ]
     return [(label, text) for label, text in facts if text]
@@ -127,6 +128,11 @@ def _facts(run: Run, now: datetime) -> list[tuple[str, str]]:
 def _expectations(shown: _Shown) -> Iterator[str]:
     for place, (text, verdict) in enumerate(expectation_texts(shown.run)):
         yield from _fact("" if place else "expect", text, shown, verdict_style(verdict, shown.terminal))
+
+
+def _digests(files: Mapping[str, Any]) -> str:
+    known = {path: f"{path} {digest[:14]}…" if isinstance(digest, str) else f"{path} (gone)" for path, digest in files.items()}
+    return ", ".join(known.values())
 
 
 def _machine(environment: Mapping[str, Any]) -> str:
