@@ -49,6 +49,8 @@ SCHEMA = 7
 MOST_JSON = 16 << 20
 """Bytes of a run.json, params.json or metrics.json that are read; twenty times as much memory may come of it."""
 _BATCH = 2000
+# A run may be ended in another thread than it was begun in; one thread at a time is its caller's affair.
+_OPENED: dict[str, Any] = {"isolation_level": None, "check_same_thread": False}
 _BUSY_SECONDS = 10.0
 
 _TABLES = """
@@ -1199,7 +1201,7 @@ def _connect(path: Path) -> sqlite3.Connection:
             make_folder(path.parent, path.parent.parent)
             path.touch()
             share(path, path.parent.parent)  # SQLite gives its other files the rights of this one
-        connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)
+        connection: sqlite3.Connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, **_OPENED)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = OFF")  # a mirror: what a crash of the machine spoils is made anew
         _prepare(connection)
@@ -1247,7 +1249,7 @@ def _replaced(path: Path) -> sqlite3.Connection:
 
 def _in_memory(path: Path | None) -> sqlite3.Connection:
     """Return an index that lives as long as the process, beginning with what a file that cannot be written holds."""
-    connection = sqlite3.connect(":memory:", isolation_level=None)
+    connection: sqlite3.Connection = sqlite3.connect(":memory:", **_OPENED)
     if path is not None and path.exists():
         try:
             with sqlite3.connect(f"file:{path}?mode=ro&immutable=1", uri=True) as source:
@@ -1255,7 +1257,7 @@ def _in_memory(path: Path | None) -> sqlite3.Connection:
             _prepare(connection)
             return connection
         except sqlite3.Error:
-            connection = sqlite3.connect(":memory:", isolation_level=None)
+            connection = sqlite3.connect(":memory:", **_OPENED)
     _prepare(connection)
     return connection
 

@@ -388,7 +388,7 @@ def begin(params: Any, beginning: Beginning, folder: Path | None = None, *, more
 
 def tell_loaded(params: Params) -> None:
     """Tell the run of ``gitparams run`` of params that were loaded, and at the end which of them were never read."""
-    reports, reads = _reports(), reads_of(params)
+    reports, reads = reports_folder(), reads_of(params)
     if reports is None or reads is None or is_beside():
         return
     run = _run_of(reports)
@@ -467,7 +467,7 @@ def spool_folders() -> list[Path]:
     return [spool_folder(), second] if own else [spool_folder()]
 
 
-def _open_spools() -> Iterator[Path]:
+def spool_open() -> Iterator[Path]:
     """Yield the folders that may take a run, the second one made when the first did not."""
     yield spool_folder()
     with suppress(OSError):
@@ -480,7 +480,7 @@ def kept(journal: Journal, error: Exception) -> str:
 
     What the journal's own disk refused is in memory only, so it goes to a spool with all the rest.
     """
-    for folder in _open_spools() if journal.refused else ():
+    for folder in spool_open() if journal.refused else ():
         with suppress(OSError):
             journal.saved_to(folder).close()
             journal.remove()
@@ -496,7 +496,7 @@ def warn(text: str) -> None:
 
 
 def _recorded(params: Any, layer: Layer, beginning: Beginning, folder: Path | None) -> ActiveRun:
-    reports = _reports()
+    reports = reports_folder()
     repository = Repository.find(folder)
     try:
         outer = RunId(reports.parent.name) if reports is not None else None
@@ -554,7 +554,7 @@ def _joined(params: Any, layer: Layer, folder: Path | None, beginning: Beginning
     except FileExistsError:
         return None
     plain = to_dict(layer.values)
-    reports = _reports()
+    reports = reports_folder()
     if reports is None:
         clean, hidden = redact_layer(layer)
         journal.change_params(clean, hidden)
@@ -602,7 +602,7 @@ def _tell_params(reports: Path, run: RunId | None, reporter: str, layer: Layer, 
     )
 
 
-def _reports() -> Path | None:
+def reports_folder() -> Path | None:
     """Return the folder in which programs tell the run of ``gitparams run`` what they resolved, while it goes on."""
     folder = os.environ.get(CAPTURE_VARIABLE)
     return Path(folder) if folder and Path(folder).is_dir() else None
@@ -656,7 +656,7 @@ def spool(beginning: Beginning, error: Exception) -> Journal | None:
         redacted=tuple(sorted(hidden)),
         environment=dict(beginning.environment),
     )
-    for folder in _open_spools():
+    for folder in spool_open():
         try:
             journal = Journal.create(folder, run, clean.origins)
         except OSError:

@@ -114,6 +114,14 @@ def test_another_thread_is_in_the_only_run_there_is_and_in_its_own_when_it_began
     assert seen["own"][0] is seen["own"][1] and seen["own"][0] is not run
 
 
+def test_a_run_may_be_ended_in_another_thread_than_it_was_begun_in(repo):
+    run = gitparams.start({"lr": 0.1})
+    thread = threading.Thread(target=run.finish)
+    thread.start()
+    thread.join()
+    assert gitparams.run("latest").status == "completed"
+
+
 PROGRAM = """
 import argparse, gitparams
 parser = argparse.ArgumentParser()
