@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
 
+from gitparams.capture.redaction import Redaction
 from gitparams.errors import UsageError
 from gitparams.journal import series_line
 from gitparams.model import Details, Metric, Run, RunId, Status, checked_name
@@ -88,14 +89,14 @@ def bring_in(writer: Writer, runs: Iterable[ForeignRun]) -> list[RunId]:
     waiting = iter(sorted(known.values(), key=lambda run: run.started))
     brought: list[RunId] = []
     while batch := list(islice(waiting, _BATCH)):
-        brought += [run.id for run in writer.append_records([_recorded(writer, run) for run in batch])]
+        brought += [run.id for run in writer.append_records([recorded(run, writer.redaction, writer.author) for run in batch])]
     writer.index.catch_up(writer.ledger.tip())
     return brought
 
 
-def _recorded(writer: Writer, foreign: ForeignRun) -> tuple[Run, Details]:
-    """Return a foreign run as one of ours, its secrets replaced."""
-    redaction, system = writer.redaction, foreign.key[0]
+def recorded(foreign: ForeignRun, redaction: Redaction, author: str = "") -> tuple[Run, Details]:
+    """Return a foreign run as one of ours, its secrets replaced, with what is kept beside it."""
+    system = foreign.key[0]
     clean, hidden = redaction.layer(layer(dict(foreign.params), system))
     environment, _ = redaction.values(dict(foreign.environment))
     name, note = foreign.name, foreign.note
@@ -114,7 +115,7 @@ def _recorded(writer: Writer, foreign: ForeignRun) -> tuple[Run, Details]:
         params=nested(clean.values),
         metrics=dict(foreign.metrics),
         command=redaction.command(foreign.command),
-        author=writer.author,
+        author=author,
         host=foreign.host,
         user=foreign.user,
         tags=tuple(sorted({tag for tag in foreign.tags if _is_tag(tag)})),

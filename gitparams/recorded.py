@@ -23,6 +23,7 @@ from gitparams.values import encode_json, same
 
 # What turns runs into something else is imported when it is asked for.
 if TYPE_CHECKING:
+    import optuna
     import pandas
     import polars
     import pyarrow
@@ -304,6 +305,12 @@ class Runs(Sequence[RecordedRun]):
             where = self._question.filter(repository).where
         return where.notes if where else ()
 
+    @property
+    def directions(self) -> Mapping[str, Direction]:
+        """Which way of a metric is better, as gitparams.yaml says."""
+        with Repository.find(self._question.folder) as repository:
+            return repository.settings.directions
+
     def to_dicts(self) -> list[dict[str, Any]]:
         """Return a dict a run: the fields, ``params`` nested and ``metrics`` by name; times are datetimes with their offset."""
         return [_as_dict(run) for run in self]
@@ -331,6 +338,12 @@ class Runs(Sequence[RecordedRun]):
         from gitparams.frames import to_arrow
 
         return to_arrow(self._columns())
+
+    def to_optuna(self, metric: str | None = None, *, params: Sequence[str] = (), series: bool = False) -> optuna.Study:
+        """Return the runs as an Optuna study, as `gitparams.integrations.optuna.study_of` makes it."""
+        from gitparams.integrations.optuna import study_of
+
+        return study_of(self, metric, self.directions, params=params, series=series)
 
     def _columns(self) -> dict[str, Column]:
         from gitparams.frames import columns_of

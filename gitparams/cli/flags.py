@@ -258,10 +258,11 @@ COMMANDS = {
     "import": Command(
         "Bring in runs from elsewhere: import spool, import bundle FILE",
         arguments=(
-            Argument("KIND", ("spool", "bundle")),
+            Argument("KIND", ("spool", "bundle", "optuna")),
             Argument("PATH"),
         ),
         flags=(
+            Flag(("--only",), "NAME", "Of another system's runs only this study or project"),
             Flag(("--all",), "", "Of a spool, the runs too that were started outside of this work tree"),
             Flag(("--yes", "-y"), "", "Do not ask before runs go for good that a bundle says are purged"),
         ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +11,7 @@ import typer
 from gitparams.cli.options import APP, confirmed, repository
 from gitparams.cli.talk import talk
 from gitparams.errors import UsageError
+from gitparams.foreign import ForeignRun
 from gitparams.journal import journals
 from gitparams.model import RunId
 from gitparams.recorder import spool_folders
@@ -20,8 +21,13 @@ app = typer.Typer(**APP)
 
 @app.command("import")
 def import_(
-    kind: Annotated[str, typer.Argument(metavar="KIND", help="What to bring in: spool or bundle")],
-    path: Annotated[Path | None, typer.Argument(metavar="PATH", help="Where it is; the user's own spool by default")] = None,
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="What to bring in: spool, bundle, optuna")],
+    path: Annotated[
+        str | None, typer.Argument(metavar="PATH", help="Where it is: a file, a folder, Optuna's storage; the user's own spool")
+    ] = None,
+    only: Annotated[
+        str | None, typer.Option("--only", metavar="NAME", help="Of another system's runs only this study or project")
+    ] = None,
     everything: Annotated[
         bool, typer.Option("--all", help="Of a spool, the runs too that were started outside of this work tree")
     ] = False,
@@ -29,15 +35,36 @@ def import_(
         bool, typer.Option("--yes", "-y", help="Do not ask before runs go for good that a bundle says are purged")
     ] = False,
 ) -> None:
-    """Bring in runs that were kept aside, or that a bundle carries, with their own times; twice does nothing."""
+    """Bring in runs that were kept aside, that a bundle carries or another system recorded, with their own times.
+
+    Twice does nothing.
+    """
     if kind == "spool":
-        _say(_import_spool(path, everything), str(path or "the spool"))
-    elif kind != "bundle":
-        raise UsageError(f"There is no import of {kind!r}.", hint="gitparams import spool, or gitparams import bundle FILE")
-    elif path is None:
-        raise UsageError("Name the file of the bundle.", hint="gitparams import bundle FILE")
+        _say(_import_spool(Path(path) if path else None, everything), path or "the spool")
+        return
+    if kind != "bundle" and kind not in _SYSTEMS:
+        raise UsageError(f"There is no import of {kind!r}.", hint=f"one of {', '.join(('spool', 'bundle', *_SYSTEMS))}")
+    if path is None:
+        raise UsageError("Say where the runs are.", hint=f"gitparams import {kind} {_SYSTEMS.get(kind, 'FILE')}")
+    if kind == "bundle":
+        _say(_import_bundle(Path(path), yes), path)
     else:
-        _say(_import_bundle(path, yes), str(path))
+        _say(_import_runs(kind, path, only), path)
+
+
+_SYSTEMS = {"optuna": "sqlite:///study.db"}
+"""The systems whose runs are read, and how a place of such runs looks."""
+
+
+def _import_runs(kind: str, place: str, only: str | None) -> list[RunId]:
+    with repository() as found:
+        return found.record_all(_foreign_runs(kind, place, only))
+
+
+def _foreign_runs(kind: str, place: str, only: str | None) -> Iterable[ForeignRun]:
+    from gitparams.integrations.optuna import foreign_runs
+
+    return foreign_runs(place, only, talk)
 
 
 def _import_spool(path: Path | None, everything: bool) -> list[RunId]:
