@@ -38,6 +38,7 @@ _PASSING = rb"(?i)No such file or directory|unable to create|cannot lock ref|una
 _RACE = rb"with nonexistent object|but expected|reference already exists|unable to resolve reference|is at [0-9a-f]+ but"
 
 _LEFT_BEHIND_SECONDS = 60.0
+_ID = re.compile(rb"[0-9a-f]+\n")
 
 
 class RefMoved(LedgerError):
@@ -274,7 +275,16 @@ class Git:
         return found
 
     def ref(self, name: str) -> Oid | None:
-        """Return what a ref points to, or None when it is not there."""
+        """Return what a ref points to, or None when it is not there.
+
+        Most are a file that holds an id (gitrepository-layout, refs): it is read as git would read it first, and starts no git.
+        """
+        try:
+            text = (self.place.common_dir / name).read_bytes() if name.startswith("refs/gitparams/") else b""
+        except OSError:
+            text = b""
+        if len(text) == len(self.zero) + 1 and _ID.fullmatch(text):
+            return Oid(text[:-1].decode())
         found = self.read(name)
         return found[0] if found else None
 

@@ -99,7 +99,7 @@ class Settings:
 def read_settings(top: Path | None, memory: Index | None = None) -> Settings:
     """Return the settings of a work tree; without a gitparams.yaml, the defaults.
 
-    Parsed settings are kept in the index by the file's digest, so that a reader need not load a YAML parser.
+    Parsed settings are kept in the index beside the file's text, so that a reader need not load a YAML parser.
 
     Raises:
         ParamsFileError: the file cannot be read, or says something that is no setting.
@@ -113,16 +113,14 @@ def read_settings(top: Path | None, memory: Index | None = None) -> Settings:
         raise ParamsFileError(FILE, f"it cannot be read: {error.strerror}.") from None
     if path is None or data is None or not data.strip():
         return Settings()
-    import hashlib
-
-    digest = hashlib.sha256(data).hexdigest()
-    kept = _kept(memory.remembered("settings"), digest) if memory else None
+    text = data.decode("utf-8", "backslashreplace")  # a digest would be shorter, and its library a thirtieth of `log`
+    kept = _kept(memory.remembered("settings"), text) if memory else None
     if kept is not None:
         return _settings(kept)
     document = _read(path)
     settings = _settings(document)
     if memory is not None:
-        memory.remember("settings", json.dumps({"digest": digest, "document": document}))
+        memory.remember("settings", json.dumps({"text": text, "document": document}))
     return settings
 
 
@@ -143,12 +141,12 @@ def _known(key: str, document: Mapping[str, Any]) -> bool:
     raise ParamsFileError(FILE, f"{key!r} is no setting{meant}", hint=f"settings: {', '.join(_KEYS[:4])} …")
 
 
-def _kept(text: str | None, digest: str) -> dict[str, Any] | None:
+def _kept(remembered: str | None, text: str) -> dict[str, Any] | None:
     try:
-        kept = json.loads(text) if text else {}
+        kept = json.loads(remembered) if remembered else {}
     except ValueError:
         return None
-    return kept["document"] if kept.get("digest") == digest else None
+    return kept["document"] if kept.get("text") == text else None
 
 
 def _settings(document: Mapping[str, Any]) -> Settings:
