@@ -753,15 +753,17 @@ class Repository:
         """Write runs, or the whole ledger, into one file, and return their ids, as `Bundles.write` does."""
         return self._bundles().write(path, runs)
 
-    def record_all(self, runs: Iterable[ForeignRun]) -> list[RunId]:
+    def record_all(self, runs: Iterable[ForeignRun], *, here: bool = False) -> list[RunId]:
         """Record runs of another system that are not here yet, with their own times, and return their ids, oldest first.
+
+        With `here` they happen in this program, and have its code and its machine.
 
         Raises:
             LedgerError: they could not be written.
         """
         from gitparams.foreign import bring_in
 
-        return bring_in(self.writer, runs)
+        return bring_in(self.writer, runs, here=here)
 
     def import_bundle(self, path: Path, *, purge: bool = False) -> Brought:
         """Bring in the runs of a bundle, as `Bundles.read` does."""

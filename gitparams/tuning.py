@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import threading
 from collections.abc import Sequence
@@ -45,7 +46,7 @@ class TrialRecorder:
             reports = reports_folder()
             whole = [self._within(run, reports) for run in runs]
             try:
-                brought = self._opened().record_all(whole)
+                brought = self._opened().record_all(whole, here=True)
             except (GitParamsError, OSError) as error:
                 return self._keep(whole, error)
             if reports is not None and brought:
@@ -71,6 +72,7 @@ class TrialRecorder:
             if self._repository is not None and self._key is not None and self._key[1] == key[1]:
                 self._repository.close()
             self._repository, self._key = Repository.find(), key
+            atexit.register(self._repository.close)
         return self._repository
 
     def _within(self, run: ForeignRun, reports: Path | None) -> ForeignRun:

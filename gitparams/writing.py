@@ -215,11 +215,12 @@ class Writer:
         appended: Appended = self.ledger.append(prepare, self.index.add)
         return appended.draft.run
 
-    def append_records(self, runs: Sequence[tuple[Run, Details]]) -> list[Run]:
+    def append_records(self, runs: Sequence[tuple[Run, Details]], pack: bytes | None = None) -> list[Run]:
         """Append a ``record`` entry for each run that is not on the ledger, deleted ones included, and return those.
 
         Args:
             runs: finished runs without secrets, each with what is kept beside it, oldest first; no two of one id.
+            pack: the objects of their code that the repository may not have.
 
         Raises:
             LedgerError: they could not be written; none was.
@@ -242,6 +243,7 @@ class Writer:
                     author=self.author,
                     compared=earlier.id if earlier else None,
                     files={name: data for name, data in files.items() if data},
+                    packs=(pack,) if pack and not drafts else (),
                 )
                 drafts.append(draft)
                 before[run.experiment] = run

@@ -69,6 +69,17 @@ def test_each_trial_is_a_run_with_its_typed_params_status_steps_and_times(repo):
     assert runs[0].origins["lr"].source == "optuna"
 
 
+def test_a_trial_that_is_recorded_here_has_the_code_and_the_machine_and_an_imported_one_says_so(repo, tmp_path):
+    (repo / "train.py").write_text("print('changed')\n")
+    studied(1, GitParamsCallback(), name="here")
+    studied(1, storage=f"sqlite:///{tmp_path}/study.db", name="there")
+    command("import", "optuna", f"sqlite:///{tmp_path}/study.db")
+    here, there = gitparams.runs(sort="experiment")
+    assert (here.code.commit, here.code.dirty, here.host != "") == (git("rev-parse", "HEAD"), True, True)
+    assert git("show", f"{here.code.tree}:train.py") == "print('changed')"
+    assert (there.code.commit, there.environment["imported"]) == (None, "optuna")
+
+
 def test_the_way_back_gives_the_same_study(repo):
     study = studied(callback=GitParamsCallback())
     back = gitparams.runs().to_optuna(series=True)
