@@ -345,6 +345,14 @@ class Runs(Sequence[RecordedRun]):
 
         return study_of(self, metric, self.directions, params=params, series=series)
 
+    def to_skopt(
+        self, metric: str | None = None, *, params: Sequence[str] = (), model: str | None = None, space: Any = None
+    ) -> Any:
+        """Return the runs as scikit-optimize's result, as `gitparams.integrations.skopt.result_of` makes it."""
+        from gitparams.integrations.skopt import result_of
+
+        return result_of(self, metric, self.directions, params=params, model=model, space=space)
+
     def _columns(self) -> dict[str, Column]:
         from gitparams.frames import columns_of
 

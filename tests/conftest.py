@@ -2,6 +2,7 @@
 
 import os
 import signal
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -55,3 +56,21 @@ def repo(tmp_path, monkeypatch):
     path = make_repository(tmp_path / "repo")
     monkeypatch.chdir(path)
     return path
+
+
+@pytest.fixture
+def installed(tmp_path_factory, monkeypatch):
+    """The entry points of a wheel, for tests of a source tree that nobody installed; where it is, that one counts."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    folder = tmp_path_factory.mktemp("site") / "gitparams-0.1.0.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: gitparams\nVersion: 0.1.0\n")
+    lines = [
+        line
+        for group, names in settings["project"]["entry-points"].items()
+        for line in (f"[{group}]", *(f"{name} = {target}" for name, target in names.items()))
+    ]
+    (folder / "entry_points.txt").write_text("\n".join(lines) + "\n")
+    monkeypatch.syspath_prepend(folder.parent)
+    monkeypatch.setenv("PYTHONPATH", str(folder.parent), prepend=os.pathsep)
+    return folder.parent

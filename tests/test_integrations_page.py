@@ -24,7 +24,7 @@ SECTIONS = sections()
 
 
 @pytest.mark.parametrize("heading,text", SECTIONS, ids=[heading for heading, _ in SECTIONS])
-def test_an_example_of_the_page_prints_what_it_says(repo, heading, text):
+def test_an_example_of_the_page_prints_what_it_says(repo, installed, heading, text):
     blocks = [match.groupdict() for match in BLOCK.finditer(text)]
     for block in blocks:
         if block["name"]:
