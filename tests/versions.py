@@ -9,7 +9,40 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 FILE = Path(__file__).resolve().parent.parent / "docs" / "integrations.md"
-PACKAGES = ["attrdict3", "python-box", "munch", "addict", "easydict", "ml_collections", "omegaconf", "click", "typer", "fire", "absl-py", "jsonargparse", "tyro", "hydra-core", "hydra-joblib-launcher", "lightning", "pytorch-lightning", "torch", "tensorboard", "tensorboardX", "optuna", "optuna-dashboard", "scikit-optimize", "hyperopt", "scikit-learn", "hiplot", "plotly", "kaleido", "matplotlib", "pandas", "polars", "pyarrow"]
+PACKAGES = [
+    "attrdict3",
+    "python-box",
+    "munch",
+    "addict",
+    "easydict",
+    "ml_collections",
+    "omegaconf",
+    "click",
+    "typer",
+    "fire",
+    "absl-py",
+    "jsonargparse",
+    "tyro",
+    "hydra-core",
+    "hydra-joblib-launcher",
+    "lightning",
+    "pytorch-lightning",
+    "torch",
+    "tensorboard",
+    "tensorboardX",
+    "optuna",
+    "optuna-dashboard",
+    "scikit-optimize",
+    "hyperopt",
+    "scikit-learn",
+    "hiplot",
+    "plotly",
+    "kaleido",
+    "matplotlib",
+    "pandas",
+    "polars",
+    "pyarrow",
+]
 APART = {"tensorflow-cpu": "in a venv of its own: it wants another protobuf"}
 """What is not installed beside the rest, and why."""
 
