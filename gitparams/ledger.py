@@ -26,6 +26,8 @@ TRACKING = "refs/gitparams/remotes"
 LOCK_PATIENCE = 5.0  # seconds; the lock only spares lost races, so after that the compare-and-swap alone decides
 ATTEMPTS = 60
 APPENDS_A_MAINTENANCE = 500
+LOOSE_OBJECTS = 100
+"""Entries of more objects than this that are appended together stay in one pack (as in git's fetch.unpackLimit)."""
 T = TypeVar("T")
 
 
@@ -112,12 +114,15 @@ class Ledger:
         self._maintain(appended.commit)
         return appended
 
-    def append_all(self, prepare: Callable[[Oid | None], Sequence[Draft]]) -> list[Appended]:
+    def append_all(
+        self, prepare: Callable[[Oid | None], Sequence[Draft]], done: Callable[[Appended], None] | None = None
+    ) -> list[Appended]:
         """Append entries one after another, in one pack and one move of the ref: all of them, or none.
 
         Args:
             prepare: makes the drafts from the tip they will follow; called again when another writer was faster. Those of
                 runs that are gone for good are its own to leave out.
+            done: as in `append`, for each entry in turn.
 
         Raises:
             LedgerError: git could not write them; the ledger is as it was.
@@ -137,8 +142,11 @@ class Ledger:
             if appended:
                 last = appended[-1]
                 whole = [*packs, self.git.pack(list(objects.values()))]
-                self._write(whole, last.commit, tip, lambda: self._lost(last.header.tree, last.draft), whole=True)
+                many = len(objects) > LOOSE_OBJECTS
+                self._write(whole, last.commit, tip, lambda: self._lost(last.header.tree, last.draft), whole=many)
                 self.remember(last.commit)
+            for entry in appended if done is not None else ():
+                done(entry)
             return appended
 
         appended = self._insist(attempt)

@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 
 SNAPSHOT_SECONDS = 1.0
 """In a loop of `record` the work tree is looked at again after this long."""
+_ADDED_ONE_BY_ONE = 50
+"""More new runs than this the index reads from the ledger in one go."""
 JOB_VARIABLES = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "JOB_ID", "CONDOR_JOB_ID")
 
 
@@ -249,7 +251,8 @@ class Writer:
                 before[run.experiment] = run
             return drafts
 
-        return [appended.draft.run for appended in self.ledger.append_all(prepare)]
+        mirrored = self.index.add if len(runs) <= _ADDED_ONE_BY_ONE else None
+        return [appended.draft.run for appended in self.ledger.append_all(prepare, mirrored)]
 
     def change(
         self,

@@ -71,8 +71,8 @@ def test_what_was_purged_here_does_not_come_back(repo):
 
 
 def test_many_runs_are_one_pack_and_every_one_is_an_entry(repo):
-    assert len(brought(*map(foreign, range(50)))) == 50
-    assert int(git("rev-list", "--count", "refs/gitparams/runs")) == 50
+    assert len(brought(*map(foreign, range(60)))) == 60
+    assert int(git("rev-list", "--count", "refs/gitparams/runs")) == 60
     assert git("count-objects", "-v").splitlines()[3] == "packs: 1"
     assert git("fsck", "--strict", "--no-dangling") == ""
     assert [run.metrics["acc"] for run in gitparams.runs(sort="metrics.acc", limit=3)] == [0.0, 0.1, 0.2]
