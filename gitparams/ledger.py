@@ -145,8 +145,9 @@ class Ledger:
                 many = len(objects) > LOOSE_OBJECTS
                 self._write(whole, last.commit, tip, lambda: self._lost(last.header.tree, last.draft), whole=many)
                 self.remember(last.commit)
-            for entry in appended if done is not None else ():
-                done(entry)
+            if done is not None:
+                for entry in appended:
+                    done(entry)
             return appended
 
         appended = self._insist(attempt)
