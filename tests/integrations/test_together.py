@@ -90,7 +90,12 @@ def said(run, path):
 
 def test_hydra_lightning_and_tensorboard_are_one_run(programs):
     run = train("hydra_program.py", "lr=0.25")
-    assert (run.params["lr"], run.params["model"], run.params["hidden"], run.params["dropout"]) == (0.25, {"name": "net"}, 4, 0.5)
+    assert (run.params["lr"], run.params["model"], run.params["hidden"], run.params["dropout"]) == (
+        0.25,
+        {"name": "net"},
+        4,
+        0.5,
+    )
     assert (said(run, "model.name")[0], said(run, "hidden"), said(run, "dropout")) == (
         "hydra",
         ("lightning", []),
