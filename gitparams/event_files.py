@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import stat
@@ -16,8 +17,12 @@ from gitparams.journal import series_line
 from gitparams.model import Metric
 from gitparams.values import Value, same
 
-_BEGINNING = "events.out.tfevents."
+BEGINNING = "events.out.tfevents."
+"""How the name of an event file begins."""
+
+_EXPERIMENT = "_hparams_/experiment"
 _SESSION = "_hparams_/session_start_info"
+_ENDING = "_hparams_/session_end_info"
 _FLOAT32 = struct.Struct("<f")
 _AROUND_A_RECORD = 16  # bytes; TensorBoard's reader does not say where it stands
 _MOMENT = re.compile(r"[0-9]{9,}(?:\.[0-9]+)?")
@@ -44,7 +49,7 @@ class _File:
     name: str
     mark: tuple[int, int]  # inode and size
     modified: float
-    since: float = 0.0  # what was written earlier is another run's
+    since: float = -math.inf  # what was written earlier is another run's
 
 
 class EventWatch:
@@ -101,7 +106,7 @@ def _files(folders: Sequence[tuple[Path, str]], *, deep: bool = True) -> list[_F
         top = Path(os.path.realpath(folder))
         for where, below, names in os.walk(top):
             below[:] = sorted(inner for inner in below if not inner.startswith(".")) if deep else []
-            for path in (Path(where, file) for file in sorted(names) if file.startswith(_BEGINNING)):
+            for path in (Path(where, file) for file in sorted(names) if file.startswith(BEGINNING)):
                 file = _file(path, Path(name, path.relative_to(top)).as_posix())
                 if file is not None:
                     found.setdefault(path, file)
@@ -126,27 +131,85 @@ def _since(file: _File, moment: float) -> _File:
 
 
 @dataclass(frozen=True, slots=True)
-class _Line:
-    """Scalars that one file holds one after another for one step."""
+class EventLine:
+    """Scalars that one file holds one after another for one step.
+
+    Attributes:
+        time: seconds since 1970.
+        step: the step. scalars: the numbers by tag.
+    """
 
     time: float
     step: int
     scalars: dict[str, Metric]
 
 
-@dataclass(slots=True)
-class _Content:
-    """What was read of one file."""
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What the HParams plugin is told when a run begins.
 
-    folder: Path
-    lines: list[_Line] = field(default_factory=list)
-    sessions: list[tuple[float, dict[str, Value]]] = field(default_factory=list)
-    scalar_tags: set[str] = field(default_factory=set)  # what a tag is, is said with its first value only
+    Attributes:
+        time: of the event, in seconds since 1970.
+        hparams: by name; numbers are floats.
+        group: the name of the trial, or a digest of the hparams, or nothing.
+        started: seconds since 1970; 0 where it was not said.
+    """
+
+    time: float
+    hparams: dict[str, Value]
+    group: str = ""
+    started: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What the HParams plugin is told when a run ends.
+
+    Attributes:
+        time: of the event, in seconds since 1970.
+        status: 0 unknown, 1 success, 2 failure, 3 running.
+        ended: seconds since 1970; 0 where it was not said.
+    """
+
+    time: float
+    status: int
+    ended: float = 0.0
+
+
+@dataclass(slots=True)
+class EventContent:
+    """What one event file says.
+
+    Attributes:
+        path: the file.
+        lines: the scalars, in the order in which they were written.
+        sessions, endings: what the HParams plugin was told.
+        experiment: the experiment's name, where the HParams plugin was told one.
+        warning: a sentence when the file could not be read whole, else nothing.
+    """
+
+    path: Path
+    lines: list[EventLine] = field(default_factory=list)
+    sessions: list[Session] = field(default_factory=list)
+    endings: list[Ending] = field(default_factory=list)
+    experiment: str = ""
+    warning: str = ""
+    _scalar_tags: set[str] = field(default_factory=set)  # what a tag is, is said with its first value only
+
+    @property
+    def folder(self) -> Path:
+        """The folder that the file is in."""
+        return self.path.parent
+
+    @property
+    def of_moment(self) -> bool:
+        """Whether it is in a folder named by the moment, which torch's ``add_hparams`` makes below that of the run."""
+        return bool(self.sessions) and _MOMENT.fullmatch(self.folder.name) is not None
 
     @property
     def writer(self) -> Path:
-        """The folder that the tags belong to: torch's add_hparams makes one named by the moment, below the run's."""
-        return self.folder.parent if self.sessions and _MOMENT.fullmatch(self.folder.name) else self.folder
+        """The folder that the tags belong to."""
+        return self.folder.parent if self.of_moment else self.folder
 
 
 class _Damage(Exception):
@@ -158,31 +221,24 @@ def _read(files: Sequence[_File]) -> EventFindings:
         return EventFindings()
     holds = f"{Path(files[0].name).parent.as_posix()} holds TensorBoard event files"
     try:
-        library = _Library.load()
+        reader = EventReader.load()
     except ModuleNotFoundError:
         return EventFindings(warnings=[f"{holds}; to read them: pip install 'gitparams[tensorboard]'"])
     except ImportError as error:
         return EventFindings(warnings=[f"{holds}; what reads them cannot be loaded: {str(error).splitlines()[0]}"])
-    contents, warnings = [], []
-    for file in files:
-        content = _Content(file.path.parent)
-        contents.append(content)
-        try:
-            _read_file(file, library, content)
-        except _Damage as damage:
-            warnings.append(f"{file.name} {damage}")
-        except OSError as error:
-            warnings.append(f"{file.name} cannot be read: {error.strerror}.")
-    hparams, disputed = _hparams(contents)
+    contents = [reader.read(file.path, file.name, since=file.since) for file in files]
+    warnings = [content.warning for content in contents if content.warning]
+    hparams, disputed = hparams_of(contents)
     if disputed:
         some = ", ".join(disputed[:5]) + (" …" if len(disputed) > 5 else "")
         warnings.append(f"The TensorBoard sessions of this run disagree about {some}: the last one counts.")
-    return EventFindings(_series(contents), hparams, warnings)
+    series = b"".join(series_line(*line) for line in lines_of(contents))
+    return EventFindings(series, hparams, warnings)
 
 
 @dataclass(frozen=True, slots=True)
-class _Library:
-    """What of TensorBoard reads a file of records, and the events in them.
+class EventReader:
+    """What of TensorBoard reads a file of records, and the events in them; `load` makes one.
 
     It is the reader below TensorBoard's loaders of files: they would start TensorFlow where that is installed, and pass
     over in silence what is cut off or damaged.
@@ -197,7 +253,7 @@ class _Library:
     array: Any
 
     @classmethod
-    def load(cls) -> _Library:
+    def load(cls) -> EventReader:
         """Import it. Raises ImportError, a ModuleNotFoundError where it is not installed."""
         try:
             from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
@@ -218,6 +274,26 @@ class _Library:
             scalar_class=DATA_CLASS_SCALAR,
             array=make_ndarray,
         )
+
+    def read(self, path: Path, name: str, *, since: float = -math.inf) -> EventContent:
+        """Return what an event file says; its warning calls the file by `name`. Events before `since` do not count."""
+        content = EventContent(path)
+        try:
+            self._read_into(content, since)
+        except _Damage as damage:
+            content.warning = f"{name} {damage}"
+        except OSError as error:
+            content.warning = f"{name} cannot be read: {error.strerror}."
+        return content
+
+    def _read_into(self, content: EventContent, since: float) -> None:
+        for place, record in _records(content.path, self):
+            try:
+                event = self.event(record)
+                if not event.wall_time < since:  # what has no time at all is kept
+                    _take(event, self, content)
+            except self.undecodable:
+                raise _damaged(place) from None
 
     def number(self, tensor: Any) -> Metric | None:
         """Return the one number in a tensor, or None."""
@@ -240,17 +316,7 @@ def _protobuf_refusals() -> tuple[type[Exception], ...]:
     return TypeError, VersionError
 
 
-def _read_file(file: _File, library: _Library, content: _Content) -> None:
-    for place, record in _records(file.path, library):
-        try:
-            event = library.event(record)
-            if event.wall_time >= file.since:
-                _take(event, library, content)
-        except library.undecodable:
-            raise _damaged(place) from None
-
-
-def _records(path: Path, library: _Library) -> Iterator[tuple[int, bytes]]:
+def _records(path: Path, library: EventReader) -> Iterator[tuple[int, bytes]]:
     """Yield each record with the place it begins at."""
     place = 0
     try:
@@ -277,22 +343,32 @@ def _damaged(place: int) -> _Damage:
     return _Damage(f"is damaged at byte {place}: what is before it was read.")
 
 
-def _take(event: Any, library: _Library, content: _Content) -> None:
+def _take(event: Any, library: EventReader, content: EventContent) -> None:
     for value in event.summary.value:
-        if value.tag == _SESSION:
-            session = library.session(value.metadata.plugin_data.content)
-            content.sessions.append((event.wall_time, _plain(session.session_start_info.hparams)))
+        if value.tag in (_EXPERIMENT, _SESSION, _ENDING):
+            _take_session(value, event.wall_time, library, content)
             continue
         number = _scalar(value, library, content)
         if number is None:
             continue
         last = content.lines[-1] if content.lines else None
         if last is None or last.step != event.step or value.tag in last.scalars:
-            content.lines.append(last := _Line(event.wall_time, event.step, {}))
+            content.lines.append(last := EventLine(event.wall_time, event.step, {}))
         last.scalars[value.tag] = number
 
 
-def _scalar(value: Any, library: _Library, content: _Content) -> Metric | None:
+def _take_session(value: Any, time: float, library: EventReader, content: EventContent) -> None:
+    data = library.session(value.metadata.plugin_data.content)
+    if value.tag == _SESSION:
+        start = data.session_start_info
+        content.sessions.append(Session(time, _plain(start.hparams), start.group_name, start.start_time_secs))
+    elif value.tag == _ENDING:
+        content.endings.append(Ending(time, data.session_end_info.status, data.session_end_info.end_time_secs))
+    else:
+        content.experiment = data.experiment.name
+
+
+def _scalar(value: Any, library: EventReader, content: EventContent) -> Metric | None:
     kind = value.WhichOneof("value")
     if kind == "simple_value":
         return _as_written(value.simple_value)
@@ -300,8 +376,8 @@ def _scalar(value: Any, library: _Library, content: _Content) -> Metric | None:
         return None
     metadata = value.metadata
     if metadata.plugin_data.plugin_name == "scalars" or metadata.data_class == library.scalar_class:
-        content.scalar_tags.add(value.tag)
-    return library.number(value.tensor) if value.tag in content.scalar_tags else None
+        content._scalar_tags.add(value.tag)
+    return library.number(value.tensor) if value.tag in content._scalar_tags else None
 
 
 def _plain(hparams: Any) -> dict[str, Value]:
@@ -328,27 +404,29 @@ def _as_written(number: float) -> float:
 # -- putting together -----------------------------------------------------------------------------------------------------
 
 
-def _hparams(contents: Sequence[_Content]) -> tuple[dict[str, Value], list[str]]:
+def hparams_of(contents: Sequence[EventContent]) -> tuple[dict[str, Value], list[str]]:
     """Return the hparams of all sessions, the later wins, and the names of those that sessions disagree about."""
     hparams: dict[str, Value] = {}
     disputed = []
-    for _, session in sorted((moment for content in contents for moment in content.sessions), key=lambda pair: pair[0]):
-        disputed += [name for name, value in session.items() if name in hparams and not same(hparams[name], value)]
-        hparams.update(session)
+    for session in sorted((session for content in contents for session in content.sessions), key=lambda one: one.time):
+        disputed += [name for name, value in session.hparams.items() if name in hparams and not same(hparams[name], value)]
+        hparams.update(session.hparams)
     return hparams, sorted(set(disputed))
 
 
-def _series(contents: Sequence[_Content]) -> bytes:
+def lines_of(contents: Sequence[EventContent]) -> list[tuple[int, float, dict[str, Metric]]]:
+    """Return step, seconds since 1970 and numbers of every line of one run, by time; metrics are called as
+    `read_event_files` says."""
     names = _names(contents)
     lines = [(line.time, line.step, content.writer, line.scalars) for content in contents for line in content.lines]
     lines.sort(key=lambda line: line[:2])
-    return b"".join(
-        series_line(step, moment, {names.get((writer, tag), tag): value for tag, value in scalars.items()})
+    return [
+        (step, moment, {names.get((writer, tag), tag): value for tag, value in scalars.items()})
         for moment, step, writer, scalars in lines
-    )
+    ]
 
 
-def _names(contents: Sequence[_Content]) -> Mapping[tuple[Path, str], str]:
+def _names(contents: Sequence[EventContent]) -> Mapping[tuple[Path, str], str]:
     """Return what the tags that several writers use are called, by writer and tag."""
     writers: dict[str, set[Path]] = {}
     for content in contents:

@@ -23,6 +23,7 @@ from gitparams.values import encode_json, same
 
 # What turns runs into something else is imported when it is asked for.
 if TYPE_CHECKING:
+    import hiplot
     import optuna
     import pandas
     import polars
@@ -352,6 +353,12 @@ class Runs(Sequence[RecordedRun]):
         from gitparams.integrations.skopt import result_of
 
         return result_of(self, metric, self.directions, params=params, model=model, space=space)
+
+    def to_hiplot(self, metric: str | None = None) -> hiplot.Experiment:
+        """Return the runs as a HiPlot experiment, as `gitparams.integrations.hiplot.experiment_of` makes it."""
+        from gitparams.integrations.hiplot import experiment_of
+
+        return experiment_of(self, metric, self.directions)
 
     def _columns(self) -> dict[str, Column]:
         from gitparams.frames import columns_of

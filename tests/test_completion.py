@@ -162,7 +162,7 @@ def offered(*words):
         (["run", "-p", "~optim.l"], ["~optim.lr"]),
         (["update", "latest", "--metric", "a"], ["acc="]),
         (["check", "--rule", "missing-s"], ["missing-seed"]),
-        (["import", ""], ["spool", "bundle", "optuna"]),
+        (["import", ""], ["spool", "bundle", "tensorboard", "neptune", "optuna"]),
     ],
     ids=lambda part: " ".join(part),
 )  # fmt: skip

@@ -243,26 +243,26 @@ COMMANDS = {
     "pull": Command("Bring the runs of a git remote", arguments=(Argument("[REMOTE]"),)),
     "sync": Command("Pull and push", arguments=(Argument("[REMOTE]"),)),
     "export": Command(
-        "Write runs into a file: export bundle FILE",
+        "Write runs into a file: bundle, tensorboard, hiplot",
         arguments=(
-            Argument("KIND", ("bundle",)),
-            Argument("FILE"),
-            Argument("[RUN…]"),
+            Argument("KIND", ("bundle", "tensorboard", "hiplot")),
+            Argument("PATH [RUN…]"),
         ),
         flags=(
+            Flag(("-o", "--output"), "PATH", "The file or folder"),
             Flag(("-w", "--where"), "EXPR", "The runs for which it holds: 'acc < 0.5'"),
             Flag(("--since", "--after"), "DATE", "Only runs begun since: 2026-11-23, '2 days ago' …"),
             Flag(("--yes", "-y"), "", "Do not ask before a file is replaced"),
         ),
     ),
     "import": Command(
-        "Bring in runs from elsewhere: import spool, import bundle FILE",
+        "Bring in runs from elsewhere: spool, bundle, tensorboard, neptune, optuna",
         arguments=(
-            Argument("KIND", ("spool", "bundle", "optuna")),
+            Argument("KIND", ("spool", "bundle", "tensorboard", "neptune", "optuna")),
             Argument("PATH"),
         ),
         flags=(
-            Flag(("--only",), "NAME", "Of another system's runs only this study or project"),
+            Flag(("--only",), "NAME", "Of another system's runs only this study, project or folder"),
             Flag(("--all",), "", "Of a spool, the runs too that were started outside of this work tree"),
             Flag(("--yes", "-y"), "", "Do not ask before runs go for good that a bundle says are purged"),
         ),

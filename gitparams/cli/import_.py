@@ -21,12 +21,12 @@ app = typer.Typer(**APP)
 
 @app.command("import")
 def import_(
-    kind: Annotated[str, typer.Argument(metavar="KIND", help="What to bring in: spool, bundle, optuna")],
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="What to bring in: spool, bundle, tensorboard, neptune, optuna")],
     path: Annotated[
         str | None, typer.Argument(metavar="PATH", help="Where it is: a file, a folder, Optuna's storage; the user's own spool")
     ] = None,
     only: Annotated[
-        str | None, typer.Option("--only", metavar="NAME", help="Of another system's runs only this study or project")
+        str | None, typer.Option("--only", metavar="NAME", help="Of another system's runs only this study, project or folder")
     ] = None,
     everything: Annotated[
         bool, typer.Option("--all", help="Of a spool, the runs too that were started outside of this work tree")
@@ -52,7 +52,7 @@ def import_(
         _say(_import_runs(kind, path, only), path)
 
 
-_SYSTEMS = {"optuna": "sqlite:///study.db"}
+_SYSTEMS = {"tensorboard": "logs", "neptune": ".neptune", "optuna": "sqlite:///study.db"}
 """The systems whose runs are read, and how a place of such runs looks."""
 
 
@@ -62,8 +62,12 @@ def _import_runs(kind: str, place: str, only: str | None) -> list[RunId]:
 
 
 def _foreign_runs(kind: str, place: str, only: str | None) -> Iterable[ForeignRun]:
-    from gitparams.integrations.optuna import foreign_runs
-
+    if kind == "tensorboard":
+        from gitparams.integrations.tensorboard import foreign_runs
+    elif kind == "neptune":
+        from gitparams.integrations.neptune import foreign_runs
+    else:
+        from gitparams.integrations.optuna import foreign_runs
     return foreign_runs(place, only, talk)
 
 

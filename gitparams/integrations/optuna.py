@@ -123,7 +123,7 @@ def _fits(distribution: Any, value: Value) -> bool:
     try:
         inner = distribution.to_internal_repr(value)
         return bool(distribution._contains(inner)) and type(distribution.to_external_repr(inner)) is type(value)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return False
 
 
