@@ -18,6 +18,7 @@ __all__ = [
     "flatten",
     "load",
     "merge",
+    "plot",
     "record",
     "run",
     "runs",
@@ -27,6 +28,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from gitparams import plot
     from gitparams.changes import RunDiff
     from gitparams.errors import GitParamsError
     from gitparams.library import diff, load, record, run, runs, start, to_yaml
@@ -63,10 +65,12 @@ _HOMES = {
 
 def __getattr__(name: str) -> object:
     home = _HOMES.get(name)
-    if home is None:
+    if home is None and name != "plot":
         raise AttributeError(f"module 'gitparams' has no attribute {name!r}")
     from importlib import import_module
 
+    if home is None:
+        return import_module("gitparams.plot")
     value = globals()[name] = getattr(import_module(f"gitparams.{home}"), name)
     return value
 

@@ -21,6 +21,8 @@ from gitparams.values import Value, encode_json
 Kind = Literal["int", "float", "words"]
 _DECADES = 2.0
 """Numbers above 0 that span this many powers of ten are shown and searched by their logarithm."""
+_MANY = 10
+"""Among fewer runs a word may be another in each by chance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,17 @@ class Space:
     def scored(self) -> tuple[Trial, ...]:
         """The trials with a score that is a finite number."""
         return tuple(trial for trial in self.trials if math.isfinite(trial.score))
+
+    @property
+    def names(self) -> tuple[Dimension, ...]:
+        """The dimensions that only tell one run from another: words, another one in each of ten runs or more."""
+        return tuple(one for one in self.dimensions if len(one.words) == one.count >= _MANY)
+
+    @property
+    def telling(self) -> tuple[Dimension, ...]:
+        """The dimensions that a score may depend on: all but the names, or all when there are no others."""
+        names = set(self.names)
+        return tuple(one for one in self.dimensions if one not in names) or self.dimensions
 
     def dimension(self, path: str) -> Dimension:
         """Return a dimension by its path. Raises `UsageError`: the param is in no run, or the same in all."""

@@ -8,6 +8,8 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+import apart
+
 FILE = Path(__file__).resolve().parent.parent / "docs" / "integrations.md"
 PACKAGES = [
     "attrdict3",
@@ -43,19 +45,22 @@ PACKAGES = [
     "polars",
     "pyarrow",
 ]
-APART = {"tensorflow-cpu": "in a venv of its own: it wants another protobuf"}
+APART = {
+    "tensorflow-cpu": "in a venv of its own: it wants another protobuf",
+    "neptune": "in a venv of its own: its client brings 50 distributions",
+}
 """What is not installed beside the rest, and why."""
 
 
 def found():
     """Return the version of each package; None of one that is not installed here."""
     versions = {}
-    for name in (*PACKAGES, *APART):
+    for name in PACKAGES:
         try:
             versions[name] = version(name)
         except PackageNotFoundError:
             versions[name] = None
-    return versions
+    return versions | apart.versions(APART)
 
 
 def unlisted(listed):

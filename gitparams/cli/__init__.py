@@ -30,6 +30,7 @@ COMMANDS = {
     "push": ("push", "Bring the runs to a git remote"),
     "pull": ("pull", "Bring the runs of a git remote"),
     "sync": ("sync", "Pull and push"),
+    "plot": ("plot", "Draw pictures of runs: plot parallel -o x.html"),
     "export": ("export", "Write runs into a file: bundle, tensorboard, hiplot"),
     "import": ("import_", "Bring in runs from elsewhere: spool, bundle, tensorboard, neptune, optuna"),
     "check": ("check", "Find what is worth a stop: secrets, misread values, no seed …"),

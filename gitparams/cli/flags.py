@@ -242,6 +242,28 @@ COMMANDS = {
     "push": Command("Bring the runs to a git remote", arguments=(Argument("[REMOTE]"),)),
     "pull": Command("Bring the runs of a git remote", arguments=(Argument("[REMOTE]"),)),
     "sync": Command("Pull and push", arguments=(Argument("[REMOTE]"),)),
+    "plot": Command(
+        "Draw pictures of runs: plot parallel -o x.html",
+        arguments=(
+            Argument("KIND"),
+            Argument("[RUN…]"),
+        ),
+        flags=(
+            Flag(("-m", "--metric"), "NAME", "What the runs are judged by"),
+            Flag(("-p", "--param"), "KEY", "A param to show (can be repeated)"),
+            Flag(("-w", "--where"), "EXPR", "The runs for which it holds: 'acc < 0.5'"),
+            Flag(("-e", "--experiment"), "EXPERIMENT", "Only this experiment"),
+            Flag(("-n", "--max-count"), "N", "Only the newest N runs"),
+            Flag(("--log",), "", "Of series: a logarithmic axis"),
+            Flag(("--smooth",), "W", "Of series: a moving average, from 0 to below 1, as in TensorBoard"),
+            Flag(("--replicates",), "", "Of series: mean ± std of runs that are equal but for the seed"),
+            Flag(("--time",), "", "Of series: over seconds instead of steps"),
+            Flag(("--model",), "NAME", "Of objective: what is fitted to the runs: GP, RF or ET"),
+            Flag(("--dark",), "", "Light lines on a dark ground"),
+            Flag(("-o", "--output"), "FILE", "Write it: .html, .png, .svg, .pdf or .json"),
+            Flag(("--list",), "", "List the kinds"),
+        ),
+    ),
     "export": Command(
         "Write runs into a file: bundle, tensorboard, hiplot",
         arguments=(

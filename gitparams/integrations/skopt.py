@@ -169,11 +169,28 @@ def result_of(
     if model is None:
         result = skopt.utils.create_result(sifted.points, values, space=sifted.space)
     else:
-        optimizer = skopt.Optimizer(sifted.space, model, n_initial_points=1, acq_optimizer="sampling", random_state=0)
-        result = optimizer.tell(sifted.points, values)
+        result = modelled(sifted.space, sifted.points, values, model)
     lost = len(whole.trials) - len(scored)
     result.notes = (*_left_out(lost, len(whole.trials), f"no finite {whole.metric}"), *sifted.notes)
     return result
+
+
+def modelled(space: Any, points: Sequence[Sequence[Any]], values: Sequence[float], model: str) -> Any:
+    """Return scikit-optimize's result of points with a model fitted to them.
+
+    Args:
+        space: a skopt space; the result's own is as the model sees it.
+        points: a value for each dimension.
+        values: to be low, one a point.
+        model: ``GP`` a Gaussian process, ``RF`` a random forest, ``ET`` extra trees.
+
+    Raises:
+        UsageError: skopt is not installed, or the model is none of these.
+    """
+    if model not in _MODELS:
+        raise UsageError(f"{model!r} is no model for this.", hint=f"one of {', '.join(_MODELS)}")
+    optimizer = library("skopt", "skopt").Optimizer(space, model, n_initial_points=1, acq_optimizer="sampling", random_state=0)
+    return optimizer.tell(list(points), list(values))
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
+import apart
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -80,6 +81,20 @@ def test_an_offline_run_comes_in_with_its_params_series_tags_and_times(repo, old
         "neptune": {"id": ID, "sys/failed": False, "source_code/entrypoint": "train.py"},
     }
     assert said == [LEFT]
+
+
+@apart.needed
+def test_what_the_client_of_today_writes_comes_in_with_its_types(repo):
+    apart.write("neptune_writer.py", cwd=repo)
+    (log,) = (repo / ".neptune").rglob("data-1.log")
+    (name,), said = brought(".neptune", "third try")
+    run = gitparams.run(name)
+    assert run.params == {"parameters": {"lr": 1e-3, "batch": 32, "amp": True, "optim": {"name": "adam"}}}
+    assert [type(run.params.parameters[key]) for key in ("lr", "batch", "amp")] == [float, int, bool]
+    assert (run.metrics, run.tags) == ({"train/loss": 1 / 3, "test/acc": 0.75}, ("cpu",))
+    assert [(step.step, step.value) for step in run.series["train/loss"]] == [(0, 1.0), (1, 0.5), (2, 1 / 3)]
+    assert (said, brought(".neptune", "third try")[0]) == ([], [])
+    assert brought(".neptune")[1] == ["1 run may still go on: bring in later, or as it is now with --only ID."], log
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ import sys
 import time
 import urllib.request
 from contextlib import contextmanager
-from pathlib import Path
 
+import apart
 import pytest
 from tensorboard.compat.proto import event_pb2, summary_pb2
 from tensorboard.plugins.hparams import plugin_data_pb2, summary_v2
@@ -22,8 +22,6 @@ import gitparams
 from gitparams.errors import UsageError
 from gitparams.integrations.tensorboard import foreign_runs, write_runs
 from gitparams.repository import Repository
-
-TENSORFLOW = os.environ.get("GITPARAMS_TEST_TENSORFLOW")  # read before the tests' world is cleaned of it
 
 
 def told(place, only=None):
@@ -116,10 +114,9 @@ def test_runs_of_torch_and_tensorboardx_come_in_once(repo):
     assert brought("runs") == brought("runs/r0") == brought((repo / "runs").rename(repo / "elsewhere/runs")) == []
 
 
-@pytest.mark.skipif(not TENSORFLOW, reason="GITPARAMS_TEST_TENSORFLOW names no Python that has TensorFlow")
+@apart.needed
 def test_runs_of_tensorflow_and_keras_come_in(repo):
-    writer = Path(__file__).with_name("tensorflow_writer.py")
-    subprocess.run([TENSORFLOW, writer, "logs"], check=True, capture_output=True)
+    apart.write("tensorflow_writer.py", "logs")
     runs = {run.environment["tensorboard"]["folder"]: run for run in map(gitparams.run, brought("logs", "."))}
     assert sorted(runs) == ["keras", "plain", "sweep/run-4", "sweep/run-8"]
     params = {"lr": 0.01, "units": 4.0, "amp": True, "optim": "adam"}
