@@ -293,3 +293,51 @@ def test_a_script_under_gitparams_run_stays_as_it_is(repo, package, installed):
     origin = found.origins["lr"]
     assert (origin.source, [(old.value, old.source) for old in origin.overrode]) == ("lightning", [(0.25, "cli")])
     assert (found.status, found.disputed, len(found.series["loss"])) == ("completed", ("lr",), 2)
+
+
+COMMAND_LINE = """
+import torch
+import {module} as pl
+from {module}.cli import LightningCLI
+
+
+class Net(pl.LightningModule):
+    def __init__(self, hidden: int = 4, lr: float = 0.1):
+        super().__init__()
+        self.save_hyperparameters()
+        self.layer = torch.nn.Linear(2, 1)
+
+    def training_step(self, batch, index):
+        loss = self.layer(batch[0]).pow(2).mean()
+        self.log("loss", loss)
+        return loss
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=self.hparams.lr)
+
+
+class Data(pl.LightningDataModule):
+    def __init__(self, batch: int = 4):
+        super().__init__()
+        self.save_hyperparameters()
+
+    def train_dataloader(self):
+        data = torch.utils.data.TensorDataset(torch.ones(16, 2))
+        return torch.utils.data.DataLoader(data, batch_size=self.hparams.batch)
+
+
+quiet = {{"accelerator": "cpu", "logger": False, "enable_progress_bar": False, "enable_checkpointing": False}}
+LightningCLI(Net, Data, save_config_callback=None, trainer_defaults=quiet)
+"""
+
+
+def test_the_command_line_of_lightning_is_recorded_with_what_was_trained_with(repo, package, installed):
+    (repo / "train.py").write_text(COMMAND_LINE.format(module=PACKAGES[package]))
+    words = ["fit", "--model.lr", "0.05", "--data.batch", "8", "--trainer.max_epochs", "1", "--trainer.log_every_n_steps", "1"]
+    done = command("run", "--", sys.executable, "-W", "ignore", "train.py", *words, timeout=180)
+    assert done.code == 0, done.err
+    (found,) = gitparams.runs()
+    assert (found.params["lr"], found.params["hidden"], found.params["batch"], found.params["subcommand"]) == (0.05, 4, 8, "fit")
+    assert found.params["fit"]["model"] == {"hidden": 4, "lr": 0.05}
+    assert (found.origins["fit.model.lr"].source, found.origins["fit.model.hidden"].source) == ("cli", "default")
+    assert "_instantiator" not in found.params and len(found.series["loss"]) == 2
