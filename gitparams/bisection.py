@@ -51,7 +51,9 @@ class Row(NamedTuple):
     """A run as far as a bisection looks at it.
 
     `params` are flat, by written path. `code` stands for the code it ran: two runs have the same code when it is the same. It
-    should leave out the files of params, whose values are changes of their own.
+    should leave out the files of params, whose values are changes of their own. `own` are the runs that a bisection of the
+    same two runs made: they answer what it asks, and are no evidence, since the order in which it looks at the changes would
+    not stay the same then, and with it neither the questions nor the answer.
     """
 
     id: str
@@ -59,6 +61,7 @@ class Row(NamedTuple):
     metrics: Mapping[str, Metric]
     code: str | None
     status: Status
+    own: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -1310,7 +1313,8 @@ def case(
         if row.status not in _TOLD:
             continue
         place = sorter.place(row)
-        table.add(place, row, choice.metric)
+        if not row.own:
+            table.add(place, row, choice.metric)
         if place[0] == home:
             recorded.setdefault(sorter.mixture(place[1]), []).append((row.id, _value(row, choice.metric)))
     told = {

@@ -111,6 +111,7 @@ class Investigation:
         self._sides = {run.id: Said.of(run, repository.details(run).origins) for run in (wish.good, wish.bad)}
         self._codes: dict[str, str] = {}
         self._files: frozenset[str] | None = None
+        self._mark = f"bisect {wish.good.short_id}..{wish.bad.short_id}: "  # how the notes of its runs begin
 
     def begin(self) -> Told:
         """Return what is asked and what the recorded runs say of it, before anything is run.
@@ -180,7 +181,7 @@ class Investigation:
             code = self._code(tree) if len(set(codes)) > 1 or tree else None
             numbers = {written(key): value for key, value in decode_flat(metrics).items() if isinstance(value, int | float)}
             values = {written(key): value for key, value in decode_flat(params).items()}
-            yield Row(identity, values, numbers, code, Status(told["status"]))
+            yield Row(identity, values, numbers, code, Status(told["status"]), str(told["note"]).startswith(self._mark))
 
     def _row(self, run: Run) -> Row:
         tree = run.code.tree or run.code.commit
@@ -323,7 +324,7 @@ class Investigation:
             raise Stopped(f"{self.wish.most} runs were made, as many as were allowed")
         run, good = self.wish.bad if CODE in mixture else self.wish.good, self.wish.good
         said = ", ".join(sorted(mixture)) or "nothing"
-        note = f"bisect {self.wish.good.short_id}..{self.wish.bad.short_id}: {said} as in {self.wish.bad.short_id}"
+        note = f"{self._mark}{said} as in {self.wish.bad.short_id}"
         problems: list[str] = []
         with _silent():
             again = run_again(
@@ -438,7 +439,7 @@ def _told_of(document: str) -> dict[str, Any]:
     import json
 
     told = json.loads(document)
-    return {"git": told.get("git") or {}, "status": told["status"]}
+    return {"git": told.get("git") or {}, "status": told["status"], "note": told.get("note") or ""}
 
 
 @contextmanager

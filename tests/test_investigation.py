@@ -122,6 +122,16 @@ def test_a_second_bisect_of_the_same_knows_it_all(trained: Path) -> None:
     assert second["made"] == []
 
 
+def test_what_a_bisect_ran_does_not_change_the_order_in_which_it_looks(repo: Path) -> None:
+    small(repo, "0.9 - 0.3 * args.b - 0.1 * args.c - 0.1 * args.a * args.b")  # a and b explain it, and so do b and c
+    recorded(repo, "good")
+    recorded(repo, "bad", "--a", "1", "--b", "1", "--c", "1")
+    first, second = bisected(repo), bisected(repo)
+    assert culprits(first) == culprits(second) == [["a", "b"]]
+    assert (first["recorded"], len(first["made"])) == (second["recorded"], 4)
+    assert second["made"] == []
+
+
 def test_one_that_may_make_only_so_many_runs_goes_on_where_it_was(trained: Path) -> None:
     stopped = gitparams("bisect", "good", "bad", "--metric", "loss", "--max-runs", "4", cwd=trained)
     assert stopped.code == 1
