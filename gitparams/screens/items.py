@@ -85,7 +85,16 @@ def short_value(value: Any, terminal: Terminal, longest: int = LONGEST_VALUE) ->
     >>> short_value("a" * 100, Terminal(), 8)
     'aaaaaaa…'
     """
-    return terminal.cut(terminal.safe(value_text(value)), longest)
+    return _cut(value, terminal.safe(value_text(value)), longest, terminal)
+
+
+def _cut(value: Any, text: str, longest: int, terminal: Terminal) -> str:
+    """Return the text of a value in at most so many cells; that of a number keeps its exponent, which matters most."""
+    mantissa, e, exponent = text.partition("e") if isinstance(value, float) else (text, "", "")
+    room = longest - cell_width(e + exponent)
+    if not exponent or cell_width(text) <= longest or room < len("-1…" if text.startswith("-") else "1…"):
+        return terminal.cut(text, longest)
+    return terminal.cut(mantissa, room) + e + exponent
 
 
 def cut_apart(values: Sequence[Any], longest: int, terminal: Terminal) -> list[str]:
@@ -95,9 +104,11 @@ def cut_apart(values: Sequence[Any], longest: int, terminal: Terminal) -> list[s
     ['…/2012/train', '…et/2012/val']
     >>> cut_apart(["/data/one/" + "x" * 20, "/data/two/" + "x" * 20], 12, Terminal())
     ['/data/one/x…', '/data/two/x…']
+    >>> cut_apart([0.06508812800199588, 6.650987539277171e-05], 10, Terminal())
+    ['0.0650881…', '6.6509…e-5']
     """
     texts = [terminal.missing if value is MISSING else terminal.safe(value_text(value)) for value in values]
-    cut = [terminal.cut(text, longest) for text in texts]
+    cut = [_cut(value, text, longest, terminal) for value, text in zip(values, texts, strict=True)]
     if len(set(cut)) == len(set(texts)):
         return cut
     ends = [terminal.cut_start(text, longest) for text in texts]
