@@ -119,7 +119,7 @@ class Comparing:
                 sides.append((word, Naming()))
             else:
                 named = self.selector.named(word, best)
-                plain = is_id_prefix(word) or word.removeprefix("run:") == named.runs[0].id
+                plain = is_id_prefix(word) or (is_run_id(named.runs[0].id) and word.removeprefix("run:") == named.runs[0].id)
                 sides.append((named.runs[0], Naming("" if plain else said or word, named.how)))
         if len(sides) > 1:
             return sides

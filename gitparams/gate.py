@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from gitparams.changes import RunDiff
 from gitparams.errors import UsageError
 from gitparams.index import paths_meant
-from gitparams.model import Run
+from gitparams.model import Run, is_run_id
 from gitparams.params import MISSING, flatten, get, path_text
 from gitparams.query import Field, Leaf, Named, Subject, has_changed, near_misses, read
 from gitparams.screens.items import cut_apart, short_value
@@ -55,7 +55,7 @@ def judge(expression: str, diff: RunDiff, *, terminal: Terminal | None = None, p
     ``.after`` and ``.kind`` (``same``, ``changed``, ``added``, ``removed`` or ``type``), ``changed(params.PATH)``,
     ``exists(params.PATH.after)``, and the counts ``code.files`` and ``packages.changed``. What one of the runs lacks, and what
     is NaN or infinite on either side, fails whatever compares it, unless ``exists(…)`` or ``isnan(…)`` beside it settles the
-    answer.
+    answer. So does any metric where one side is only params files, since no run was recorded there.
 
     Args:
         expression: in the language of queries.
@@ -232,11 +232,12 @@ def _check_key(item: Named, diff: RunDiff, expression: str) -> None:
 
 
 def _check_known(item: Named, diff: RunDiff, expression: str) -> None:
-    """Refuse what neither run has: most likely it is misspelt, and would never fail."""
+    """Refuse what neither of two runs has: most likely it is misspelt, and would never fail."""
     assert isinstance(item, Leaf)
     leaf = _key(item).leaf
     sides = () if _is_fact(item) else _sides(leaf, diff)
-    if sides and all(side is MISSING for side in sides):
+    no_run = leaf.document == "metrics" and not all(is_run_id(run.id) for run in diff.runs)  # which is not the writer's mistake
+    if sides and all(side is MISSING for side in sides) and not no_run:
         what = "metric" if leaf.document == "metrics" else "param"
         raise UsageError(f"{expression}: neither run has a {what} {path_text(leaf.keys)}.", hint=_near(str(leaf), diff))
     if any(isinstance(side, Mapping) and side for side in sides):
@@ -273,6 +274,11 @@ class _Words(NamedTuple):
         if not word or run.id.startswith(word) or run.name == word or _OF_RUNS.match(word):
             return f"run {run.short_id}"
         return f"the run at {word.removeprefix('rev:')}"
+
+    def none_at(self, place: int) -> str:
+        """Return that a run has no such value; of params files, that they are no run."""
+        run = self.diff.runs[place]
+        return f"{self.side(place)} has none" if is_run_id(run.id) else f"{run.id} has no recorded run"
 
     def value(self, item: Leaf, subject: Subject, *, alone: bool) -> str:
         """Return a value, and for one that is worked out what it comes from."""
@@ -313,9 +319,10 @@ class _Words(NamedTuple):
         if _is_fact(item):
             return self._why_no_fact(item.keys[0])
         sides = _sides(key.leaf, self.diff)
-        for place, side in enumerate(sides):
-            if side is MISSING:
-                return f"{key.leaf}: {self.side(place)} has none"
+        places = sorted((0, 1), key=lambda place: is_run_id(self.diff.runs[place].id))
+        for place in places:
+            if sides[place] is MISSING:
+                return f"{key.leaf}: {self.none_at(place)}"
         for place, side in enumerate(sides):
             if not _is_finite(side):
                 return f"{key.leaf}.{_SIDES[place]} is {short_value(side, self.terminal)}"

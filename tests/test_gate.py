@@ -1,5 +1,6 @@
 """The gate: what an expression says of two runs, and that nothing passes it by accident."""
 
+import json
 import math
 from datetime import UTC, datetime
 from pathlib import Path
@@ -262,3 +263,35 @@ def test_runs_that_were_compared_without_words_are_judged(two_commits):
         runs = found.runs()
     diff = compare([runs[1], runs[0]])
     assert judge("f1.delta < 0", diff).sentence == f"f1.delta < 0: failed, metrics.f1: run {runs[1].short_id} has none"
+
+
+@pytest.fixture
+def two_configs(repo):
+    """A repository whose main and feature have a params file each, and no run."""
+    Path("gitparams.yaml").write_text("params: [params.yaml]\n")
+    Path("params.yaml").write_text("lr: 0.1\n")
+    git("add", "-A")
+    git("commit", "--quiet", "-m", "main")
+    git("switch", "--quiet", "-c", "feature")
+    Path("params.yaml").write_text("lr: 0.01\n")
+    git("commit", "--quiet", "-am", "feature")
+    return repo
+
+
+def test_a_commit_without_a_run_fails_the_gate_and_the_comment_is_there_all_the_same(two_configs):
+    done = gitparams("diff", "main", "HEAD", "--format", "md", "--fail-if", "metrics.acc.delta < -0.01")
+    assert done.code == 1
+    assert "failed, metrics.acc: main has no recorded run" in done.out
+    assert "| `lr` | `0.1` | `0.01` | ÷10 |" in done.out
+
+
+def test_a_commit_without_a_run_is_called_by_its_word(two_configs):
+    done = gitparams("diff", "main..feature", "--json")
+    assert [name["word"] for name in json.loads(done.out)["names"]] == ["main", "feature"]
+    assert "main: its params files are used: no run was recorded there." in done.err
+
+
+def test_the_base_of_two_commits_is_said_to_be_it(two_configs):
+    base = git("rev-parse", "--short=10", "main")
+    done = gitparams("diff", "main...feature")
+    assert [line.split() for line in done.out.splitlines()[:2]] == [[base, "feature"], ["base", "of", "main...feature"]]

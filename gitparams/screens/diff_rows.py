@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -27,6 +28,7 @@ SECTIONS = ("params", "seeds", "metrics", "packages", "environment")
 """What is shown as a value a run, in the order it is shown."""
 
 _MOST_NAMED = 4
+_COMMIT_ID = re.compile(r"(?:rev:)?\b([0-9a-f]{10})[0-9a-f]{30,54}\b")
 _FEW_COLUMNS = 3
 
 
@@ -337,7 +339,12 @@ def noted(row: Row) -> str:
 
 def head_text(run: Run) -> str:
     """Return what a run is called at the top of its column: its id, or the word for params that no run has used."""
-    return safe(run.id[:SHOWN_ID_LETTERS] if is_run_id(run.id) else run.id)
+    return safe(run.id[:SHOWN_ID_LETTERS] if is_run_id(run.id) else _shortened(run.id))
+
+
+def _shortened(word: str) -> str:
+    """Return a word in which a whole commit id is cut to as many digits as git shows of one."""
+    return _COMMIT_ID.sub(r"\1", word)
 
 
 def column_heads(diff: RunDiff, found: Grid) -> list[str]:
@@ -350,7 +357,7 @@ def word_of(diff: RunDiff, place: int) -> str:
     if place >= len(diff.names):
         return ""
     run, word = diff.runs[place], diff.names[place].word
-    return "" if run.id.startswith(word.removeprefix("run:")) else safe(word)
+    return "" if run.id.startswith(word.removeprefix("run:")) else safe(_shortened(word))
 
 
 def side_text(diff: RunDiff, place: int) -> str:
