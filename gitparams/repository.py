@@ -169,6 +169,10 @@ class Repository:
             self.notes.append(f"{word}: {named.how}.")
         return named.runs[0]
 
+    def is_here(self, word: str) -> bool:
+        """Tell whether a word is a run's id or name, or a code revision of this clone."""
+        return self._selector().is_here(word)
+
     def query(self, text: str) -> Query:
         """Return an expression that chooses runs, compiled. Raises `QueryError`."""
         from gitparams.query import compile_query

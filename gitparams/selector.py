@@ -90,6 +90,13 @@ class Selector:
             return None
         return None if bare == word and self._ids(word) else self.git.commit_of(bare)
 
+    def is_here(self, word: str) -> bool:
+        """Tell whether a word is a run's id or name, or a code revision of this clone.
+
+        Whether runs tell of a branch of that name, which is not here any more, takes a look at each of them.
+        """
+        return bool(self._ids(word)) or self.git.commit_of(word) is not None
+
     def id(self, word: str) -> RunId:
         """Return the id of a recorded run, deleted or broken ones too. Raises as `run` does."""
         if is_run_id(word) and self.index.run(word) is not None:

@@ -231,6 +231,15 @@ def test_a_word_that_is_a_branch_and_a_param_is_asked_about(sweep):
     assert failed("batch")[0] == 2
 
 
+def test_a_branch_that_is_gone_does_not_hide_a_param(sweep):
+    git("switch", "--quiet", "-c", "lr")
+    library.record({"lr": 1}, {}, name="there")
+    library.record({"lr": 2}, {}, name="again")
+    git("switch", "--quiet", "-")
+    git("branch", "-D", "lr")
+    assert [change["param"] for change in blamed("lr")] == ["lr"]
+
+
 def test_two_runs_are_one_too_many(sweep):
     code, said = failed("run-1", "run-2")
     assert (code, "are two runs, and one is asked." in said) == (2, True)

@@ -102,6 +102,8 @@ def _named(found: Repository, word: str, names: Sequence[str]) -> Run | str:
         AmbiguousRun: it may be both. RunNotFound: it is neither. Others as `Repository.run`.
     """
     is_param = bool(paths_meant(word, names)) and not _ALWAYS_A_RUN.fullmatch(word)
+    if is_param and not found.is_here(word):
+        return word
     try:
         run = found.run(word)
     except AmbiguousRun:
