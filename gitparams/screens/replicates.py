@@ -15,7 +15,7 @@ from gitparams.params import MISSING, differing, unflatten
 from gitparams.replicates import Aggregate, Difference, Group, Spread, compared
 from gitparams.screens.items import Item, fitted, folded, short_value, whole
 from gitparams.screens.log import NARROWEST, best_places, best_style, metric_header, no_runs
-from gitparams.screens.numbers import age_text, column_texts, delta_text, float_text
+from gitparams.screens.numbers import age_text, column_texts, delta_text, float_text, metric_texts
 from gitparams.screens.table import Column, Style, table_lines
 from gitparams.screens.terminal import Terminal, cell_width, safe
 from gitparams.values import printable
@@ -345,6 +345,8 @@ def _delta_text(found: Difference, terminal: Terminal) -> str:
     if found.delta is None or found.before is None or found.after is None:
         return ""
     places = decimal_places([found.before, found.after])
+    if places is None:  # two single runs, which their difference is written like
+        places = max(len(text.partition(".")[2]) for text in metric_texts([found.before.mean, found.after.mean]))
     return delta_text(found.before.mean, found.after.mean, minus=terminal.minus, places=places) or "no difference"
 
 

@@ -11,7 +11,7 @@ import pytest
 from gitparams.directions import Direction
 from gitparams.model import Run, RunId, Status
 from gitparams.params import merge, nested
-from gitparams.replicates import Group, aggregated, compared, grouped, spread
+from gitparams.replicates import Group, aggregated, compared, grouped, spread, together
 from gitparams.screens.replicates import (
     aggregate_document,
     difference_document,
@@ -276,6 +276,19 @@ acc ↑   0.910 ± 0.003 (n 4)  0.871 (n 1)  −0.039
 loss ↓  0.279 ± 0.009 (n 4)  0.412 (n 1)  +0.133
 
 1 run on a side: how large the noise is cannot be told
+"""
+    )
+
+
+def test_the_difference_of_two_single_runs_has_no_more_digits_than_they_have() -> None:
+    runs = [
+        Run(RunId(name * 16), Status.COMPLETED, NOW, metrics={"loss": loss}) for name, loss in (("k", 0.095981), ("z", 0.516))
+    ]
+    said = beside(*(together([run]) for run in runs))
+    assert (
+        said
+        == """
+loss ↓  0.0960 (n 1)  0.516 (n 1)  +0.420; 1 run a side: how large the noise is cannot be told
 """
     )
 
