@@ -295,3 +295,19 @@ def test_the_base_of_two_commits_is_said_to_be_it(two_configs):
     base = git("rev-parse", "--short=10", "main")
     done = gitparams("diff", "main...feature")
     assert [line.split() for line in done.out.splitlines()[:2]] == [[base, "feature"], ["base", "of", "main...feature"]]
+
+
+@pytest.mark.parametrize("groups", [("main", "feature", "--all"), ("--replicates", "main", "feature")])
+@pytest.mark.parametrize("gate", [("--fail-if", "metrics.acc.delta < 0"), ("--exit-code",)])
+def test_a_gate_is_never_passed_over_by_groups_of_runs(two_commits, groups, gate):
+    gitparams("record", "-p", "lr=0.01", "-m", "acc=0.9")
+    done = gitparams("diff", *groups, *gate)
+    word = "--all" if "--all" in groups else "--replicates"
+    assert (done.code, done.out) == (2, "")
+    assert f"{gate[0]} is for single runs, and {word} compares groups of them." in done.err
+
+
+def test_a_commit_without_a_run_has_none_among_groups(two_configs):
+    gitparams("record", "-m", "acc=0.9")
+    gitparams("record", "-m", "acc=0.8")
+    assert gitparams("diff", "main", "feature", "--all").out.splitlines()[1].split() == ["no", "runs", "2", "runs"]

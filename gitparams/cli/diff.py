@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -78,6 +78,12 @@ def diff(
     )
     with repository() as found:
         if replicates or (everything and found.are_commits(words or [])):
+            of_two_runs = {
+                "--fail-if": fail_if, "--exit-code": exit_code, "--where": where is not None, "--best": best, "--patch": patch,
+                "--origins": origins, "--ignore": ignore, "--ignore-order": ignore_order, "--ignore-type": ignore_type,
+                "--rtol": rtol, "--atol": atol, "--significant-digits": digits, "-- KEY": after_dashes(),
+            }  # fmt: skip
+            _refuse(of_two_runs, "--replicates" if replicates else "--all")
             page(_compared_groups(found, words or [], form, replicates))
             return
         named: Sequence[str | Run] = words or []
@@ -101,6 +107,13 @@ def _format(form: str) -> str:
     if form not in _FORMATS:
         raise UsageError(f"--format {form!r} is not one of {', '.join(_FORMATS)}.")
     return form
+
+
+def _refuse(given: Mapping[str, object], groups: str) -> None:
+    """Refuse what groups of runs would pass over; a gate that is passed over would let everything through."""
+    name = next((name for name, value in given.items() if value), None)
+    if name is not None:
+        raise UsageError(f"{name} is for single runs, and {groups} compares groups of them.", hint=f"the same without {groups}")
 
 
 def _sections(params: bool, metrics: bool, code: bool, packages: bool, environment: bool) -> list[Section]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from gitparams.directions import Direction
-from gitparams.model import Run
+from gitparams.model import Run, is_run_id
 from gitparams.params import MISSING, flatten
 from gitparams.replicates import Group, compared
 from gitparams.screens.items import short_value
@@ -43,7 +43,8 @@ def _params(sides: Sequence[Side], terminal: Terminal, width: int) -> list[str]:
     labels = [*heads, *("  " + terminal.cut_start(terminal.safe(path), room) for path in rows)]
     columns = [Column(labels, {2: terminal.bold}, gap=0, least=12)]
     for place, (naming, group) in enumerate(sides):
-        many = "1 run" if len(group.runs) == 1 else f"{len(group.runs)} runs"
+        recorded = sum(is_run_id(run.id) for run in group.runs)
+        many = "1 run" if recorded == 1 else f"{recorded or 'no'} runs"
         values = [_listed(found[place], terminal, room) for found in rows.values()]
         texts = [terminal.cut(terminal.safe(naming.word), room), many, *([""] if rows else []), *values]
         columns.append(Column(texts, {0: terminal.bold, 1: terminal.dim}, gap=3))
