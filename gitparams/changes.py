@@ -11,18 +11,19 @@ from typing import Any, Literal
 from gitparams.directions import Direction, direction
 from gitparams.leniency import Leniency
 from gitparams.model import Run
+from gitparams.nested_diff import NAME_KEYS, kind_of, nested_changes
 from gitparams.nested_diff import Kind as Kind
-from gitparams.nested_diff import kind_of, nested_changes
-from gitparams.params import MISSING, Origin, flatten
+from gitparams.params import MISSING, Origin, flatten, unflatten
 from gitparams.screens.items import changed_params, folded, item_text, metric_items, with_more
 from gitparams.screens.numbers import difference
 from gitparams.screens.terminal import Terminal
-from gitparams.values import Value, printable, same
+from gitparams.values import Value, encode_json, printable, same
 
 Section = Literal["params", "metrics", "code", "packages", "environment", "seeds"]
 
 _SUBJECT_PARAMS, _SUBJECT_METRICS = 3, 2
 _STRICT = Leniency()
+_MOST_LISTS = 50  # so many different lists of mappings are compared item by item
 _MISSING_DOCUMENT: dict[str, Value] = {"missing": True}
 # what differs from run to run though the place is the same: jobs and processes, and what Hydra tells of one job
 _OF_ONE_RUN = (
@@ -202,7 +203,8 @@ def compare(
     """Return what differs between two runs or more.
 
     Args:
-        runs: the runs; lists of two are compared item by item, of more than two as a whole, each with the first.
+        runs: the runs; lists of two are compared item by item. Of more than two, each is compared with the first: lists of
+            mappings that have names item by item, other lists as a whole.
         keys: written paths, beginnings of them, or globs; only params that match one are compared.
         directions: which way of a metric is better, where its name does not tell.
         code: the files that differ.
@@ -277,12 +279,50 @@ def _two_changes(before: Run, after: Run, leniency: Leniency) -> tuple[dict[str,
 
 
 def _many_changes(unlike: Mapping[str, tuple[Any, ...]], leniency: Leniency) -> tuple[dict[str, ParamChange], set[str]]:
-    changes = {
-        path: ParamChange(path, kind_of(values), values)
-        for path, values in unlike.items()
-        if not leniency.ignores(path) and not _all_alike(values, leniency.same)
-    }
-    return changes, set(changes)
+    changes, told = dict[str, ParamChange](), set[str]()
+    for path, values in unlike.items():
+        if leniency.ignores(path) or _all_alike(values, leniency.same):
+            continue
+        named = _name_key(values)
+        found = _by_item(path, values, named, leniency) if named else [ParamChange(path, kind_of(values), values)]
+        changes |= {change.path: change for change in found}
+        told |= {path} if found else set()
+    return changes, told
+
+
+def _name_key(lists: Sequence[Any]) -> str | None:
+    """Return the key by which the items of several lists of mappings are found again in each; None when they are no such."""
+    found = next((key for key in NAME_KEYS if all(_are_named(items, key) for items in lists)), None)
+    many = found is not None and len({encode_json(items, indent=None) for items in lists}) > _MOST_LISTS
+    return None if many else found
+
+
+def _are_named(items: Any, key: str) -> bool:
+    if not isinstance(items, list) or not all(isinstance(item, Mapping) for item in items):
+        return False
+    names = [item.get(key, MISSING) for item in items]
+    return all(isinstance(name, str) for name in names) and len(set(names)) == len(names)
+
+
+def _by_item(path: str, lists: Sequence[list[Any]], key: str, leniency: Leniency) -> list[ParamChange]:
+    """Return what differs between the lists of several runs, each compared item by item with the first."""
+    first = lists[0]
+    pairs = [nested_changes(unflatten({path: first}), unflatten({path: items}), leniency) for items in lists[1:]]
+    rows: dict[str, list[Any]] = {}
+    moved: dict[str, str] = {}
+    for place, found in enumerate(pairs, 1):
+        for change in found:
+            if change.kind == "moved":
+                moved[change.path] = first[change.old][key]
+            else:
+                rows.setdefault(change.path, [change.old] * len(lists))[place] = change.new
+    places = {row: tuple(_place_of(name, items, key) for items in lists) for row, name in moved.items()}
+    changes = [ParamChange(row, kind_of(values), tuple(values)) for row, values in rows.items()]
+    return [*changes, *(ParamChange(row, "moved", values) for row, values in places.items())]
+
+
+def _place_of(name: str, items: Sequence[Any], key: str) -> Any:
+    return next((place for place, item in enumerate(items) if item[key] == name), MISSING)
 
 
 def _only(flat: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from gitparams.changes import CodeChange, MetricChange, Naming, ParamChange, RunDiff, compare, origin_at, summary
 from gitparams.directions import Direction
 from gitparams.leniency import Leniency
-from gitparams.model import Run, RunId, Status, now
+from gitparams.model import Run, RunId, Status, new_run_id, now
 from gitparams.params import MISSING, Origin, differing, flatten, merge, nested
 from gitparams.screens.diff import render
 from gitparams.screens.terminal import Terminal
@@ -411,3 +411,24 @@ def test_the_path_of_log_loads_nothing_heavy() -> None:
         [sys.executable, "-S", "-c", program], capture_output=True, text=True, env={"PYTHONPATH": ":".join(sys.path)}
     )
     assert (done.returncode, done.stderr.strip()) == (0, "")
+
+
+def test_named_items_of_lists_are_rows_between_many_runs_too() -> None:
+    conv, head = {"name": "conv", "width": 8}, {"name": "head", "width": 10}
+    extra = {"name": "extra", "width": 1}
+    lists = ([conv, head], [{**conv, "width": 16}, head], [head, conv, extra], [conv, head])
+    runs = [Run(new_run_id(), Status.COMPLETED, now(), params=nested({"layers": items, "sizes": [1, 2]})) for items in lists]
+    found = compare(runs)
+    assert {path: (change.kind, change.values) for path, change in found.params.items()} == {
+        "layers[conv].width": ("changed", (8, 16, 8, 8)),
+        "layers[extra].name": ("changed", (MISSING, MISSING, "extra", MISSING)),
+        "layers[extra].width": ("changed", (MISSING, MISSING, 1, MISSING)),
+        "layers[head]": ("moved", (1, 1, 0, 1)),
+    }
+    assert (found.equal_params, found.ignored) == (1, 0)
+
+
+def test_items_without_names_stay_one_list_between_many_runs() -> None:
+    lists = ([{"w": 1}], [{"w": 2}], [{"name": "a"}])
+    runs = [Run(new_run_id(), Status.COMPLETED, now(), params=nested({"layers": items})) for items in lists]
+    assert list(compare(runs).params) == ["layers"]
