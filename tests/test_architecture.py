@@ -164,6 +164,15 @@ def test_reading_loads_no_yaml_rich_deepdiff_gitpython_or_metadata(repo, words):
     assert (code, heavy & set(loaded)) == ("0", set())
 
 
+def test_diff_loads_none_of_the_libraries_that_deepdiff_takes_when_they_are_installed(repo, tmp_path):
+    for name in ("numpy", "pandas", "polars"):
+        (tmp_path / f"{name}.py").write_text("raise RuntimeError('loaded after all')\n")
+    for rate in ("0.1", "0.01"):
+        assert gitparams("record", "-p", f"lr={rate}").code == 0
+    code = "import sys; sys.path.insert(0, sys.argv[1]); from gitparams.cli import main; code = main(['diff'])\nprint('code', code)"
+    assert child(code, str(tmp_path)).splitlines()[-1] == "code 0"
+
+
 def test_only_the_called_commands_module_is_loaded(repo):
     answer = child("import sys; from gitparams.cli import main; main(['log'])\nprint('loaded', *sorted(sys.modules))")
     commands = {name for name in answer.splitlines()[-1].split() if re.fullmatch(r"gitparams\.cli\.\w+", name)}

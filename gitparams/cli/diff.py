@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -90,7 +91,8 @@ def diff(
         if where is not None:
             named = [found.run(f"run:{run}") for run in found.chosen(words or (), where)]
         keys = after_dashes() or ()
-        result = found.diff(named, keys, origins=origins, leniency=leniency, best=best, patch=patch)
+        with _without("numpy", "pandas", "polars"):
+            result = found.diff(named, keys, origins=origins, leniency=leniency, best=best, patch=patch)
         outcomes = _judged(found, fail_if or (), result)
         chosen = _sections(only_params, only_metrics, only_code, only_packages, only_environment)
         result = result.only(chosen)
@@ -107,6 +109,18 @@ def _format(form: str) -> str:
     if form not in _FORMATS:
         raise UsageError(f"--format {form!r} is not one of {', '.join(_FORMATS)}.")
     return form
+
+
+@contextmanager
+def _without(*names: str) -> Iterator[None]:
+    """Keep DeepDiff from loading what it has no use for here: where they are installed it takes most of a second."""
+    hidden = [name for name in names if name not in sys.modules]
+    sys.modules |= dict.fromkeys(hidden)  # type: ignore[arg-type]  # None: not to be imported
+    try:
+        yield
+    finally:
+        for name in hidden:
+            sys.modules.pop(name, None)
 
 
 def _refuse(given: Mapping[str, object], groups: str) -> None:
