@@ -17,10 +17,8 @@ from gitparams.repository import Repository
 from gitparams.settings import FILE, read_settings
 from gitparams.sync import tracking_ref
 
-_PARAMS_ENDINGS = ("yaml", "yml", "json", "toml")
-_PARAMS_PLACES = tuple(
-    f"{stem}.{ending}" for stem in ("params", "config", "hparams", "train") for ending in ("yaml", "yml", "json", "toml")
-)
+_PARAMS_ENDINGS = ("yaml", "yml", "json", "toml", "ini", "cfg")
+_PARAMS_PLACES = tuple(f"{stem}.{ending}" for stem in ("params", "config", "hparams", "train") for ending in _PARAMS_ENDINGS)
 _PARAMS_FOLDERS = ("conf", "config", "configs")
 _METRICS_PLACES = ("metrics.json", "metrics.yaml", "metrics.toml", "metrics.csv", "results.json", "dvclive/metrics.json")
 _DRIVER = "gitparams"
@@ -49,7 +47,7 @@ def prepare(
     """
     top = repository.git.place.top
     if top is not None:
-        yield _write_settings(top)
+        yield _write_settings(top, composed=_is_composed(repository.git))
     if hooks:
         yield from install(repository.git, STANDARD)
     if messages:
@@ -60,9 +58,15 @@ def prepare(
         yield from _add_refspecs(repository)
 
 
-def _write_settings(top: Path) -> str:
+def _is_composed(git: Git) -> bool:
+    """Tell whether Hydra reads the YAML files of this project: it tells of them what the program got, overrides included."""
+    return git.run("grep", "--untracked", "-qF", "@hydra.main", "--", "*.py", check=False).returncode == 0
+
+
+def _write_settings(top: Path, *, composed: bool) -> str:
     path = top / FILE
-    params, metrics = _params_files(top), [name for name in _METRICS_PLACES if (top / name).is_file()]
+    params = [name for name in _params_files(top) if not (composed and name.endswith((".yaml", ".yml")))]
+    metrics = [name for name in _METRICS_PLACES if (top / name).is_file()]
     text = _TEMPLATE.format(
         experiment=_plain_word(top.name),
         params=_line("params", params, "conf/train.yaml", "read at every run, in this order"),
@@ -80,7 +84,7 @@ def _write_settings(top: Path) -> str:
 def _params_files(top: Path) -> list[str]:
     found = [name for name in _PARAMS_PLACES if (top / name).is_file()]
     for folder in _PARAMS_FOLDERS:
-        inside = sorted(path for path in (top / folder).glob("*") if path.suffix in (".yaml", ".yml", ".json", ".toml"))
+        inside = sorted(path for path in (top / folder).glob("*") if path.suffix[1:] in _PARAMS_ENDINGS)
         if len(inside) == 1:  # several are alternatives as often as parts: the person knows
             found.append(inside[0].relative_to(top).as_posix())
     return found

@@ -636,6 +636,41 @@ def test_init_writes_settings_and_hooks_once(repo):
     assert gitparams("run", "--", "true").code == 0 and runs()[0]["params"] == {"lr": 0.1}
 
 
+def test_init_finds_params_of_each_kind_and_a_run_records_them_typed_and_with_lines(repo):
+    files = {
+        "params.yaml": "lr: 1.0e-3\n",
+        "config.json": '{"data": {"root": "d",\n "rows": 10}}',
+        "hparams.toml": "[sched]\nwarm = 0.5\n",
+        "train.ini": "[optim]\nname = adam\nmomentum = 0.9\n",
+        "conf/model.cfg": "[model]\ndepth = 8\nbias = false\n",
+    }
+    for name, text in files.items():
+        (repo / name).parent.mkdir(exist_ok=True)
+        (repo / name).write_text(text)
+    assert gitparams("init", "--no-hooks").code == 0
+    assert gitparams("run", "--", "true").code == 0
+    assert gitparams("show", "--origins").out.splitlines() == [
+        "data.root = d  (config.json:1)",
+        "data.rows = 10  (config.json:2)",
+        "lr = 0.001  (params.yaml:1)",
+        "model.bias = False  (conf/model.cfg:3)",
+        "model.depth = 8  (conf/model.cfg:2)",
+        "optim.momentum = 0.9  (train.ini:3)",
+        "optim.name = adam  (train.ini:2)",
+        "sched.warm = 0.5  (hparams.toml:2)",
+    ]
+
+
+def test_init_leaves_to_hydra_what_hydra_composes(repo):
+    (repo / "conf").mkdir()
+    (repo / "conf/config.yaml").write_text("lr: 0.1\n")
+    (repo / "params.toml").write_text("epochs = 3\n")
+    (repo / "train.py").write_text(
+        'import hydra\n\n\n@hydra.main(config_path="conf", config_name="config")\ndef main(cfg): ...\n'
+    )
+    assert "(found: params.toml)" in gitparams("init", "--no-hooks").err
+
+
 def test_doctor_is_content_with_a_healthy_repository_and_says_what_it_saw(history):
     done = gitparams("doctor")
     assert done.code == 0 and "4 runs" in done.out
