@@ -6,7 +6,7 @@ import sys
 import _gitparams_capture as capture
 
 _paths = capture.load("paths.py", "_gitparams_paths")
-_lines = capture.load("lines.py", "_gitparams_lines")
+_lines = capture.load("../lines.py", "_gitparams_lines")
 _views = capture.load("views.py", "_gitparams_views")
 
 
