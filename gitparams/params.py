@@ -26,8 +26,8 @@ class Params(dict[str, Any]):
     """A resolved config: a dict whose keys can also be read and set as attributes.
 
     Methods of dict win over keys of the same name, and ``cfg["items"]`` always works. A plain dict that is set or read as
-    an attribute becomes `Params`, so that ``cfg.optim = {"lr": 0.1}; cfg.optim.lr`` works. It pickles, copies and goes
-    through `json.dumps` as the dict it is.
+    an attribute becomes `Params`, also within lists, so that ``cfg.optim = {"lr": 0.1}; cfg.optim.lr`` works. It pickles,
+    copies and goes through `json.dumps` as the dict it is.
 
     Raises:
         AttributeError: the key is not there; near misses are suggested.
@@ -47,12 +47,12 @@ class Params(dict[str, Any]):
             value = self[key]
         except KeyError:
             raise AttributeError(_no_such_key(key, self)) from None
-        if type(value) is dict:
-            value = self[key] = Params(value)
+        if _holds_plain(value):
+            value = self[key] = _nested_value(value)
         return value
 
     def __setattr__(self, key: str, value: Any) -> None:
-        self[key] = Params(value) if type(value) is dict else value
+        self[key] = _nested_value(value) if _holds_plain(value) else value
 
     def __delattr__(self, key: str) -> None:
         try:
@@ -458,6 +458,11 @@ def _flatten(mapping: Mapping[str, Any], prefix: str, flat: dict[str, Any]) -> N
             _flatten(value, path, flat)
         else:
             flat[path] = value
+
+
+def _holds_plain(value: Any) -> bool:
+    """Tell whether a value is a dict that is not `Params`, or a list with one in it."""
+    return type(value) is dict or (type(value) is list and any(map(_holds_plain, value)))
 
 
 def _nested_value(value: Any) -> Any:

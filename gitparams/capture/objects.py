@@ -20,7 +20,8 @@ Fraction, complex, UUID                        text
 re.Pattern                                     the pattern
 dataclass, attrs, pydantic (v1 and v2) object  mapping of its fields, pydantic's extras too
 argparse.Namespace, types.SimpleNamespace      mapping of its attributes
-OmegaConf container                            what it holds, interpolations resolved where they can be
+OmegaConf container                            what it holds, interpolations resolved; one that fails as it is written
+ml_collections ConfigDict                      the same, references resolved; ``???`` where a required value is missing
 pydantic SecretStr and the like                its mask
 numpy scalar, 0-d tensor                       the Python number; numpy.datetime64 as ISO 8601 text
 numpy array                                    nested list up to 1000 elements, else
@@ -231,12 +232,41 @@ def _pydantic_names(value: Any) -> list[str]:
 
 
 def _omegaconf(value: Any, above: _Above) -> Value:
-    to_container = sys.modules["omegaconf"].OmegaConf.to_container
+    return _plain(_resolved(value, sys.modules["omegaconf"].OmegaConf), above)
+
+
+def _resolved(config: Any, omegaconf: Any) -> Any:
     try:
-        held = to_container(value, resolve=True, throw_on_missing=False)
+        return omegaconf.to_container(config, resolve=True, throw_on_missing=False)
     except Exception:  # noqa: BLE001 - a resolver is the user's own code and raises what it likes
-        held = to_container(value, resolve=False, throw_on_missing=False)
-    return _plain(held, above)
+        written = omegaconf.to_container(config, resolve=False, throw_on_missing=False)
+    if isinstance(written, dict):
+        return {key: _resolved_item(config, key, item, omegaconf) for key, item in written.items()}
+    if isinstance(written, list):
+        return [_resolved_item(config, place, item, omegaconf) for place, item in enumerate(written)]
+    return written
+
+
+def _resolved_item(config: Any, key: Any, written: Any, omegaconf: Any) -> Any:
+    """Return one item of a config in which something cannot be resolved: that alone stays as it is written."""
+    if written == "???":
+        return written
+    try:
+        item = config[key]
+    except Exception:  # noqa: BLE001 - as above
+        return written
+    return _resolved(item, omegaconf) if omegaconf.is_config(item) else item
+
+
+def _config_dict(value: Any, above: _Above) -> Value:
+    return {str(key): _plain(item, above) for key, item in value.items(preserve_field_references=True)}
+
+
+def _field_reference(value: Any, above: _Above) -> Value:
+    try:
+        return _plain(value.get(), above)
+    except sys.modules["ml_collections.config_dict"].RequiredValueError:  # type: ignore[misc, unused-ignore]
+        return "???"
 
 
 def _partial(value: Any, above: _Above) -> Value:
@@ -347,6 +377,8 @@ _RULES: tuple[tuple[str, str, _Rule], ...] = (
     ("builtins", "float", _text(float.__float__)),
     ("builtins", "str", _text(str.__str__)),
     ("omegaconf", "Container", _omegaconf),
+    ("ml_collections", "ConfigDict", _holder(_config_dict)),
+    ("ml_collections", "FieldReference", _holder(_field_reference)),
     ("collections.abc", "Mapping", _holder(_mapping)),
     ("builtins", "list", _holder(_list)),
     ("builtins", "tuple", _holder(_tuple)),
