@@ -18,9 +18,9 @@ from gitparams.changes import RunDiff
 from gitparams.errors import ParamsError, UsageError
 from gitparams.index import Filter
 from gitparams.model import Metric, Run
-from gitparams.params import Params, layer, loaded, stack
+from gitparams.params import Params, loaded, stack
 from gitparams.recorded import Question, RecordedRun, Runs
-from gitparams.recorder import ActiveRun, begin, tell_loaded
+from gitparams.recorder import ActiveRun, begin, layer_of, tell_loaded, told_of
 from gitparams.repository import Repository
 from gitparams.writing import Beginning
 
@@ -135,7 +135,8 @@ def record(
         LedgerError: the entry could not be written; nothing half written is left.
     """
     beginning = Beginning(
-        params=layer(plain_mapping(params), "code"),
+        params=layer_of(params),
+        environment=told_of(params),
         name=name,
         experiment=experiment,
         tags=tuple(tags),

@@ -18,6 +18,7 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
 
+from gitparams.capture.composed import Composed
 from gitparams.capture.redaction import Redaction, redact_command, redact_layer
 from gitparams.capture.reports import CAPTURE_VARIABLE, disputed, over, read_messages, tell, told_by
 from gitparams.entry import origins_document
@@ -359,8 +360,9 @@ def begin(params: Any, beginning: Beginning, folder: Path | None = None, *, more
     """
     plain = _plain(params)
     layer = _layer_of(params, plain)
+    beginning = replace(beginning, environment={**beginning.environment, **told_of(params, *more)})
     if more:
-        layer = stack([_numbered(one, place) for place, one in enumerate((layer, *map(_given, more)), 1)])
+        layer = stack([_numbered(one, place) for place, one in enumerate((layer, *map(layer_of, more)), 1)])
         plain = to_dict(layer.values)
         params = nested(plain)
     if is_other_rank():
@@ -415,8 +417,19 @@ def is_other_rank() -> bool:
     return any(os.environ.get(name, "0") not in ("0", "") for name in _RANK_VARIABLES)
 
 
-def _given(params: Any) -> Layer:
-    return _layer_of(params, _plain(params))
+def layer_of(params: Any) -> Layer:
+    """Return a config of any kind as params, each value with what is known of where it came from.
+
+    Raises:
+        ParamsError: it is no config.
+    """
+    return _layer_of(params, _values(params))
+
+
+def told_of(*configs: Any) -> dict[str, Any]:
+    """Return what configs tell beside params, as facts of the run: Hydra's overrides and choices."""
+    told = [composed.facts() for composed in map(_composed, configs) if composed is not None]
+    return {"hydra": told[-1]} if told else {}
 
 
 def _numbered(given: Layer, place: int) -> Layer:
@@ -428,8 +441,12 @@ def _numbered(given: Layer, place: int) -> Layer:
 
 def _layer_of(params: Any, plain: dict[str, Any]) -> Layer:
     """Return given params with their origins: of loaded ones those of the files, as far as the values are still the same."""
-    reads = reads_of(params)
+    reads, composed = reads_of(params), _composed(params)
     given = layer(plain, "code")
+    if composed is not None:
+        places = composed.origins(plain)
+        said = {path: Origin("default" if source == "default" else "hydra", at) for path, (source, at) in places.items()}
+        return Layer(plain, {**given.origins, **said})
     if reads is None:
         return given
     return Layer(plain, {path: _origin_of(path, value, given, reads.layer) for path, value in flatten(plain).items()})
@@ -562,7 +579,7 @@ def _joined(params: Any, layer: Layer, folder: Path | None, beginning: Beginning
     else:
         inner = _run_of(reports)
         tell(reports, "joined", run=inner)
-        _tell_params(reports, inner, "start", layer)
+        _tell_params(reports, inner, "start", layer, facts=beginning.environment)
         given = Given(params, plain, reports, inner)
     said: dict[str, Any] = {"tags": list(beginning.tags), "note": beginning.note, "name": beginning.name}
     if said := {name: value for name, value in {**said, "experiment": beginning.experiment}.items() if value}:
@@ -587,7 +604,15 @@ def _expect(journal: Journal, expressions: Sequence[str], folder: Path | None) -
         )
 
 
-def _tell_params(reports: Path, run: RunId | None, reporter: str, layer: Layer, *, update: bool = False) -> None:
+def _tell_params(
+    reports: Path,
+    run: RunId | None,
+    reporter: str,
+    layer: Layer,
+    *,
+    update: bool = False,
+    facts: Mapping[str, Any] | None = None,
+) -> None:
     clean, hidden = Redaction().knowing(os.environ).layer(layer)
     tell(
         reports,
@@ -599,6 +624,7 @@ def _tell_params(reports: Path, run: RunId | None, reporter: str, layer: Layer, 
         values=to_dict(clean.values),
         origins=origins_document(clean.origins),
         redacted=[list(path_keys(path)) for path in hidden],
+        **(facts or {}),
     )
 
 
@@ -675,9 +701,30 @@ def _parent() -> RunId | None:
 
 
 def _plain(params: Any) -> dict[str, Any]:
+    return _values(params) if params is not None else {}
+
+
+def _values(params: Any) -> dict[str, Any]:
     from gitparams.capture.objects import plain_mapping
 
-    return plain_mapping(params) if params is not None else {}
+    values = plain_mapping(params)
+    if _composed(params) is not None:
+        del values["hydra"]
+    return values
+
+
+def _composed(params: Any) -> Composed | None:
+    """Return what a config tells that Hydra composed with ``return_hydra_config=True``; None of any other object."""
+    omegaconf = sys.modules.get("omegaconf")
+    if omegaconf is None or not isinstance(params, omegaconf.DictConfig):
+        return None
+    from gitparams import params as paths
+    from gitparams.capture import composed, lines
+
+    if not composed.is_composed(params):
+        return None
+    redaction = Redaction().knowing(os.environ)
+    return composed.Composed(params, paths, lines, lambda words: [redaction.command([word])[0] for word in words])
 
 
 def _command(beginning: Beginning) -> tuple[str, ...]:

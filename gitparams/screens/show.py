@@ -115,6 +115,7 @@ def _facts(run: Run, now: datetime) -> list[tuple[str, str]]:
         ("author", run.author),
         ("host", ", ".join(filter(None, (run.host, f"Python {run.python}" if run.python else "")))),
         ("machine", _machine(run.environment)),
+        ("hydra", _hydra(run.environment.get("hydra"))),
         ("parent", run.parent or ""),
         ("tags", ", ".join(run.tags)),
         ("recorded", f"by {run.environment['imported']}, and imported" if run.environment.get("imported") else ""),
@@ -140,6 +141,17 @@ def _machine(environment: Mapping[str, Any]) -> str:
     counted = Counter(map(str, gpus)) if isinstance(gpus, list) else Counter[str]()
     cards = [f"{count} × {name}" if count > 1 else name for name, count in counted.items()]
     return ", ".join([*([f"{cpus} × {cpu}" if cpus else str(cpu)] if cpu else []), *cards])
+
+
+def _hydra(told: object) -> str:
+    """Return the overrides that a job was given, and which config it chose of each group."""
+    if not isinstance(told, Mapping):
+        return ""
+    overrides, choices = told.get("overrides"), told.get("choices")
+    words = shlex.join(map(str, overrides)) if isinstance(overrides, list) else ""
+    known = choices if isinstance(choices, Mapping) else {}
+    chosen = [f"{group}: {choice}" for group, choice in known.items() if choice is not None]
+    return " · ".join(filter(None, (words, ", ".join(chosen))))
 
 
 def _remarks(shown: _Shown) -> Iterator[str]:
