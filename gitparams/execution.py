@@ -297,7 +297,8 @@ class _Left:
         """Write what was left into the journal, and return what is to be said about it."""
         for line in self.printout.end() if self.printout else ():
             journal.hear(line)
-        found = self.metrics.read()
+        taken = {name for part in told.parts for name, _ in part.metrics}
+        found = self.metrics.read(_output_folder(told), self.begun, taken)
         if found.series:
             journal.hear(found.series)
         if found.metrics and not told.group:
@@ -313,6 +314,13 @@ class _Left:
         if events.hparams:
             tell(journal.folder / FOLDER, "hparams", values=events.hparams)
         return found.warnings + events.warnings
+
+
+def _output_folder(told: Told) -> str | None:
+    """Return the folder that Hydra made for the one job of a run."""
+    hydra = told.facts.get("hydra")
+    folder = hydra.get("output_dir") if isinstance(hydra, dict) and not told.group else None
+    return folder if isinstance(folder, str) else None
 
 
 def _shown(folder: str) -> str:

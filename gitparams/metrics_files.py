@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,6 +27,9 @@ class MetricsFound:
     warnings: list[str] = field(default_factory=list)
 
 
+_CLOCK_TICK = 0.02  # seconds by which the clock of a file system may be behind
+
+
 @dataclass(frozen=True, slots=True)
 class _Mark:
     modified: int
@@ -46,18 +49,36 @@ class MetricsWatch:
         self._files = list(files)
         self._before = [_mark(path) for path, _ in files]
 
-    def read(self) -> MetricsFound:
-        """Return what the files that changed say. Of a table that was appended to, the new rows count."""
+    def read(self, folder: str | None = None, begun: float = 0.0, taken: Collection[str] = ()) -> MetricsFound:
+        """Return what the files that changed say. Of a table that was appended to, the new rows count.
+
+        Args:
+            folder: where the program writes what it is called by a relative name, if that is not where it was started.
+            begun: when the program began, in seconds since 1970: what is older in that folder is not its own.
+            taken: the names of those that a run within the run wrote, so that nothing is to be said of them.
+        """
         changed, known, warnings = [], {}, []
         for (path, name), before in zip(self._files, self._before, strict=True):
-            if _mark(path) == before:
+            there = Path(folder, name) if folder is not None and not Path(name).is_absolute() else path
+            if there != path and _written_since(there, begun):
+                changed.append((there, name))
+            elif _mark(path) == before:
+                if name in taken:
+                    continue
                 how = "was not written" if before is None else "was not changed"
                 warnings.append(f"{name} {how} by the program: no metrics from it.")
-                continue
-            changed.append((path, name))
-            known[path] = before.size if before is not None and _appended(path, before) else 0
+            else:
+                changed.append((path, name))
+                known[path] = before.size if before is not None and _appended(path, before) else 0
         found = read_metrics_files(changed, known)
         return MetricsFound(found.metrics, found.series, warnings + found.warnings)
+
+
+def _written_since(path: Path, moment: float) -> bool:
+    try:
+        return path.stat().st_mtime >= moment - _CLOCK_TICK
+    except OSError:
+        return False
 
 
 def read_metrics_files(files: Sequence[tuple[Path, str]], known: Mapping[Path, int] | None = None) -> MetricsFound:

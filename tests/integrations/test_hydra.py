@@ -84,6 +84,18 @@ def test_a_multirun_is_a_group_of_runs_each_with_its_params_metrics_and_choices(
         assert [run.metrics["loss"] for run in runs] == [2, 2, 4, 4]
 
 
+def test_jobs_that_stand_in_folders_of_their_own_have_the_metrics_that_they_wrote_there(project):
+    done = train("-m", "lr=1,2", "hydra.job.chdir=true", "hydra.sweep.dir=out/deep")
+    assert {run.params.lr: run.metrics for run in library.runs()} == {1: {"loss": 2}, 2: {"loss": 4}}
+    assert "no metrics" not in done.err
+
+
+def test_a_file_of_an_earlier_job_in_the_same_folder_gives_no_metrics(project):
+    train("hydra.job.chdir=true", "hydra.run.dir=out")
+    train("hydra.job.chdir=true", "hydra.run.dir=out", "+bad=true", code=1)
+    assert [run.metrics for run in library.runs()] == [{}, {"loss": 0.2}]
+
+
 def test_a_job_that_fails_is_a_failed_run_beside_the_others_and_the_exit_code_is_the_programs(project):
     done = train("-m", "+bad=false,true", code=1)
     assert "no such luck" in done.err
@@ -110,6 +122,7 @@ def test_show_says_what_hydra_was_told(project):
     assert ["hydra", "optim=adam lr=0.3 · optim: adam"] in shown
     run = library.run("latest")
     assert run.environment["hydra"]["output_dir"] == str(project / "out/deep/0.3")
+    assert run.metrics == {"loss": 0.6}
     assert run.params == {
         "lr": 0.3, "half": 0.3, "root": "${oc.env:NO_SUCH_VARIABLE}", "needed": "???", "optim": {"name": "adam"},
     }  # fmt: skip

@@ -45,8 +45,9 @@ def _task_config():
 class _Job:
     """A job between its start and its end."""
 
-    def __init__(self, config, values, child):
-        self.config, self.values, self.child, self.pid = config, values, child, os.getpid()
+    def __init__(self, config, values, child, folder):
+        self.config, self.values, self.child, self.folder = config, values, child, folder
+        self.pid = os.getpid()
 
 
 _jobs = []
@@ -66,7 +67,7 @@ def _begin(config, task_config):
         child.begin(values, origins, facts)
     else:
         capture.say("hydra", values, origins, _SKIPPED, facts)
-    _jobs.append(_Job(task_config, values, child))
+    _jobs.append(_Job(task_config, values, child, facts["hydra"]["output_dir"]))
 
 
 _SKIPPED = ("hydra", "hydra_zen", "hydra_plugins")
@@ -81,7 +82,7 @@ def _end(returned):
         capture.say_drift("hydra", values)
     if job.child is not None:
         failed = returned is None or returned.status.name != "COMPLETED"
-        job.child.end("failed" if failed else "completed", int(failed))
+        job.child.end("failed" if failed else "completed", int(failed), job.folder)
 
 
 def _program(folder):

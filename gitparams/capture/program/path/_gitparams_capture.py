@@ -183,11 +183,16 @@ def _end():
         )
 
 
-def _copied_metrics(since):
-    """Return the name and a copy of each metrics file that was written since: the next program may write it again."""
+def _copied_metrics(since, folder=None):
+    """Return the name and a copy of each metrics file that was written since: the next program may write it again.
+
+    One in the folder that was made for a job comes before the one where the program was started.
+    """
     copies = []
     for path, name in _how().get("metrics", ()):
         try:
+            if folder is not None and os.path.isfile(os.path.join(folder, name)):
+                path = os.path.join(folder, name)
             found = os.stat(path)
             if found.st_mtime < since - _CLOCK_TICK or found.st_size > _LARGEST_COPY:
                 continue
@@ -694,15 +699,18 @@ class Child:
         tell("child", event="begin")
         _say(self.reporter, values, origins, dict(who, **facts))
 
-    def end(self, status, code):
-        """End the child with a status of gitparams and an exit code; a fork of its process ends nothing."""
+    def end(self, status, code, folder=None):
+        """End the child with a status of gitparams and an exit code; a fork of its process ends nothing.
+
+        The folder is the one that was made for it, if any: metrics files are looked for in it first.
+        """
         if self.outer is None or self.outer[0] != os.getpid():
             return
         try:
             line = _json({"ending": {"status": status, "time": _now(), "exit_code": code}}) + "\n"
             with open(os.path.join(self.folder, "changes.jsonl"), "a", encoding="ascii") as file:
                 file.write(line)
-            tell("child", event="end", status=status, code=code, metrics=_copied_metrics(self.begun))
+            tell("child", event="end", status=status, code=code, metrics=_copied_metrics(self.begun, folder))
         except OSError:
             pass  # it is closed with the outer run
         finally:
