@@ -158,3 +158,23 @@ def test_a_secret_is_replaced_before_it_is_written(program):
     )
     told = both("bare.py", "--api_key=hunter2", cwd=program)
     assert told.params == [{"api_key": "<redacted>"}]
+
+
+def test_a_config_file_of_ml_collections_is_nested_and_says_what_the_command_line_set(program):
+    pytest.importorskip("ml_collections")
+    (program / "config.py").write_text(
+        "import ml_collections\n"
+        "def get_config():\n"
+        "    config = ml_collections.ConfigDict({'lr': 0.1, 'model': {'width': 8}})\n"
+        "    config.warmup = config.get_ref('lr') * 0.5\n"
+        "    return config\n"
+    )
+    (program / "configured.py").write_text(
+        "from absl import app\n"
+        "from ml_collections import config_flags\n"
+        "config_flags.DEFINE_config_file('config', 'config.py')\n"
+        "app.run(lambda argv: None)\n"
+    )
+    told = both("configured.py", "--config.lr=0.5", cwd=program)
+    assert told.params == [{"config": {"lr": 0.5, "model": {"width": 8}, "warmup": 0.25}}]
+    assert told.origins[0]["config.lr"] == ("cli", "--config.lr")

@@ -87,6 +87,10 @@ def _origins(flags, words):
         else:
             source = ("cli", "--" + flag.name)
         origins[_paths.path_text([flag.name])] = source
+    for name in written:  # --config.lr of ml_collections
+        keys = name.split(".")
+        if len(keys) > 1 and keys[0] in {flag.name for flag in flags}:
+            origins[_paths.path_text(keys)] = ("cli", "--" + name)
     return origins
 
 
