@@ -348,6 +348,19 @@ class Ledger:
             if found is not None and found[1] == "commit":
                 yield Oid(found[0]), parse_commit(found[2])
 
+    def is_one(self, tip: Oid) -> bool:
+        """Tell whether an object leads to a ledger: a commit with an entry of ours at its top or somewhere below.
+
+        What an attacker or an accident left on top of entries is read as a run that is broken; somebody's code, pushed to our
+        ref, is none of ours.
+        """
+        found = self.git.read(f"{tip}^{{commit}}")
+        if found is None or found[1] != "commit":
+            return False
+        if parse_commit(found[2]).event:
+            return True
+        return any(header.event for _, header in self.headers(map(Oid, self.git.lines("rev-list", found[0]))))
+
     # -- adopt --------------------------------------------------------------------------------------------------------
 
     def adopt(self, tips: Sequence[Oid]) -> tuple[Oid | None, Oid | None]:
@@ -415,7 +428,7 @@ class Ledger:
         if not new:
             return None, None
         tip = self.tip()
-        lacking = [oid for oid in sorted(new) if tip is None or not self._contains(tip, oid)]
+        lacking = [oid for oid in sorted(new) if self.is_one(oid) and (tip is None or not self._contains(tip, oid))]
         before, after = self.adopt(lacking) if lacking else (tip, tip)
         with suppress(OSError):  # it only spares asking again
             self.folder.mkdir(parents=True, exist_ok=True)

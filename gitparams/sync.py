@@ -32,6 +32,8 @@ _RACE = re.compile(
     r"fetch first|non-fast-forward|stale info|failed to update ref|cannot lock ref|incorrect old value|reference already exists"
     r"|failed to lock|unable to create '[^']*\.lock'|remote ref updated since checkout|is at [0-9a-f]+ but expected"
 )
+# The names of the inbox as a push makes them: a server may say anything, and `name:refs/heads/main` would be a refspec.
+_INBOX_NAME = re.compile(rf"{INBOX}/[0-9A-Za-z][0-9A-Za-z_-]*")
 _GONE = re.compile(r"couldn't find remote ref|not our ref|no such remote ref")
 _CUT = re.compile(r"shallow roots are not allowed|shallow update not allowed")
 # Git drops these for the sake of hooks; to reach a remote they may hold a header with a token (git -c http.extraHeader=…).
@@ -179,8 +181,23 @@ class Sync:
             seen = self._look(remote, place)
             lacking = {ref: oid for ref, oid in seen.refs.items() if not self._holds(self.ledger.tip(), oid)}
             if not lacking or (self._fetch(remote, place, list(lacking)) and all(map(self._is_here, lacking.values()))):
-                return seen, _in_order(lacking, seen.tip)
+                seen = self._without_others(remote, seen)
+                return seen, _in_order({ref: oid for ref, oid in lacking.items() if ref in seen.refs}, seen.tip)
         raise GitParamsError(f"The ledger of {remote.shown} was rewritten each time it was asked for.")
+
+    def _without_others(self, remote: Remote, seen: _Seen) -> _Seen:
+        """Return what a remote has without what is no ledger in its inbox, where anybody may put something.
+
+        Raises:
+            GitParamsError: its ledger is none; joined to ours it would stay there for ever.
+        """
+        mine = self.ledger.tip()
+        if seen.tip is not None and seen.tip != mine and not self.ledger.is_one(seen.tip):
+            raise GitParamsError(
+                f"{REF} of {remote.shown} is no ledger of runs, it leads to {seen.tip[:10]}: nothing was brought in.",
+                hint=f"git push {remote.shown} --delete {REF}   (if nobody needs it; then gitparams push {remote.shown})",
+            )
+        return _Seen(seen.tip, {ref: oid for ref, oid in seen.inbox.items() if oid == mine or self.ledger.is_one(oid)})
 
     def _look(self, remote: Remote, place: str) -> _Seen:
         done = self._ask("ls-remote", "--quiet", place, REF, f"{INBOX}/*")
@@ -188,7 +205,7 @@ class Sync:
             raise _refusal(remote, "pull", done.stderr)
         refs = [line.split("\t") for line in done.stdout.decode("utf-8", "replace").splitlines() if "\t" in line]
         # A pattern of ls-remote is the end of a name, too.
-        found = {ref: Oid(oid) for oid, ref in refs if ref == REF or ref.startswith(f"{INBOX}/")}
+        found = {ref: Oid(oid) for oid, ref in refs if ref == REF or _INBOX_NAME.fullmatch(ref)}
         return _Seen(found.pop(REF, None), found)
 
     def _fetch(self, remote: Remote, place: str, refs: Sequence[str], *more: str) -> bool:

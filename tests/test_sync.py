@@ -69,6 +69,11 @@ def bob(hub, tmp_path):
     return clone(hub, tmp_path / "bob")
 
 
+def put(ref, thing, folder):
+    """Put an object under a ref of a repository, as a push of whoever may push does."""
+    git("update-ref", ref, thing, cwd=folder)
+
+
 # -- there and back -------------------------------------------------------------------------------------------------------
 
 
@@ -481,6 +486,87 @@ def test_a_ledger_that_was_rewound_is_noticed_and_not_followed(ada, bob, hub):
 
 
 # -- shallow and partial clones -------------------------------------------------------------------------------------------
+
+
+OTHERS = {
+    "code": lambda hub: git("rev-parse", "main", cwd=hub),
+    "a tree": lambda hub: git("rev-parse", "main^{tree}", cwd=hub),
+    "a blob": lambda hub: git("rev-parse", "main:train.py", cwd=hub),
+    "a tag of code": lambda hub: (git("tag", "-a", "-m", "v1", "v1", "main", cwd=hub), git("rev-parse", "v1", cwd=hub))[1],
+}
+
+
+@pytest.mark.parametrize("thing", OTHERS.values(), ids=OTHERS)
+def test_what_a_remote_has_for_its_ledger_and_is_none_is_not_joined(ada, bob, hub, thing):
+    mine = record(ada, lr=0.1)
+    oid = thing(hub)
+    put(REF, oid, hub)
+    before = tip(ada)
+    for way in (pull, push):
+        with pytest.raises(GitParamsError, match=f"no ledger of runs, it leads to {oid[:10]}: nothing was brought in"):
+            way(ada)
+    assert (tip(ada), tip(ada, SEEN), runs(ada)) == (before, "", {mine.id})
+    git("push", "--quiet", "origin", "--delete", REF, cwd=ada)
+    push(ada)
+    assert pull(bob).new == (mine.id,)
+
+
+@pytest.mark.parametrize("thing", OTHERS.values(), ids=OTHERS)
+def test_what_is_in_an_inbox_and_is_no_ledger_is_left_alone(ada, bob, hub, thing):
+    mine = record(ada, lr=0.1)
+    push(ada)
+    put(f"{INBOX}/junk", thing(hub), hub)
+    assert pull(bob).new == (mine.id,)
+    other = record(bob, lr=0.2)
+    assert push(bob).runs == 1
+    assert runs(bob) == {mine.id, other.id}
+    assert tip(hub, INBOX) != ""
+
+
+def test_code_that_a_plain_fetch_brings_for_a_ledger_is_not_joined(ada, hub):
+    gitparams("init", "--fetch", cwd=ada)
+    mine = record(ada, lr=0.1)
+    put(REF, git("rev-parse", "main", cwd=hub), hub)
+    git("fetch", "--quiet", cwd=ada)
+    assert runs(ada) == {mine.id}
+
+
+LIAR = """
+import os, subprocess, sys
+subprocess_of = subprocess.Popen(["git", "upload-pack", sys.argv[-1]], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+out, tips = sys.stdout.buffer, {}
+while True:
+    head = subprocess_of.stdout.read(4)
+    line = subprocess_of.stdout.read(int(head, 16) - 4) if head != b"0000" else None
+    if line is None:
+        lie = tips[b"refs/gitparams/runs"] + b" refs/gitparams/inbox/x:refs/heads/obeyed\\n"
+        out.write(b"%04x" % (len(lie) + 4) + lie + head)
+        out.flush()
+        break
+    oid, _, name = line.split(b"\\0")[0].strip().partition(b" ")
+    tips[name] = oid
+    out.write(head + line)
+if os.fork() == 0:
+    while data := os.read(0, 65536):
+        subprocess_of.stdin.write(data)
+        subprocess_of.stdin.flush()
+    os._exit(0)
+subprocess_of.stdin.close()
+while data := subprocess_of.stdout.read1(65536):
+    out.write(data)
+    out.flush()
+"""
+
+
+def test_a_server_that_names_a_refspec_as_a_ref_moves_nothing(ada, bob, tmp_path):
+    mine = record(ada, lr=0.1)
+    push(ada)
+    liar = tmp_path / "liar.py"
+    liar.write_text(LIAR)
+    git("config", "remote.origin.uploadpack", f"GIT_PROTOCOL= {sys.executable} {liar}", cwd=bob)
+    assert "refs/gitparams/inbox/x:refs/heads/obeyed" in git("ls-remote", "origin", cwd=bob)
+    assert pull(bob).new == (mine.id,)
+    assert git("for-each-ref", "refs/heads/obeyed", cwd=bob) == ""
 
 
 def test_a_shallow_clone_pulls_the_whole_ledger_and_pushes(hub, tmp_path, ada):
