@@ -46,6 +46,12 @@ _NOT_ALLOWED = re.compile(
     r"Permission denied|Authentication failed|could not read (Username|Password)|error: 40[13]|[Aa]ccess denied|not authorized"
     r"|insufficient permission|unable to write|Read-only file system|Host key verification failed|dubious ownership"
 )
+# What a fetch says of the repository that it brings objects to, and why.
+_NO_ROOM = re.compile(
+    r"(?:unable to (?:create temporary|write)|could not write|insufficient (permission) for adding)(?:[^\n]*: "
+    r"(Read-only file system|No space left on device|Permission denied|Disk quota exceeded)$)?",
+    re.M,
+)
 _NOTHING_THERE = re.compile(r"does not appear to be a git repository|[Rr]epository .*not found|error: 404|No such file")
 _EXPLAINED = ((_NO_WAY, "cannot be reached"), (_NOT_ALLOWED, "does not let us in"), (_NOTHING_THERE, "is no git repository"))
 
@@ -219,6 +225,9 @@ class Sync:
             return True
         if _GONE.search(done.stderr.decode("utf-8", "replace")):
             return False  # somebody deleted it after our look
+        if (full := _NO_ROOM.search(done.stderr.decode("utf-8", "replace"))) is not None:
+            why = full[2] or ("Permission denied" if full[1] else said(done.stderr))
+            raise LedgerError(f"{self.git.place.common_dir} cannot be written: {why}.")
         raise _refusal(remote, "pull", done.stderr)
 
     def _holds(self, tip: Oid | None, commit: Oid) -> bool:
