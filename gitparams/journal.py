@@ -131,13 +131,17 @@ class Journal:
         except FileNotFoundError:  # another who shares the repository made the same folders at this moment
             make_folder(live, live.parent.parent)
             journal.folder.mkdir()
-        share(journal.folder, live.parent.parent)
-        if lock:
-            try:
-                journal.lock.take(_LOCK_PATIENCE)  # every command holds it for a moment, to see whether the run is dead
-            except OSError:
-                pass  # no locks here: whether the run goes on is read from what it says of its process
-        journal._replace("run.json", encode_json(_state_document(run, origins)), durable=True)
+        try:
+            share(journal.folder, live.parent.parent)
+            if lock:
+                try:
+                    journal.lock.take(_LOCK_PATIENCE)  # every command holds it for a moment, to see whether the run is dead
+                except OSError:
+                    pass  # no locks here: whether the run goes on is read from what it says of its process
+            journal._replace("run.json", encode_json(_state_document(run, origins)), durable=True)
+        except OSError:
+            journal.remove()  # half of one is nobody's run, and would stay
+            raise
         return journal
 
     def begin_again(self, run: Run, origins: Mapping[str, Origin]) -> None:

@@ -373,7 +373,9 @@ def begin(params: Any, beginning: Beginning, folder: Path | None = None, *, more
     except (GitParamsError, OSError) as error:
         if os.environ.get("GITPARAMS_STRICT", "0") not in ("0", ""):
             raise
-        run = ActiveRun(spool(beginning, error), None, nested(plain), given=Given(params, plain))
+        run = _joined_aside(params, layer, folder, beginning) or ActiveRun(
+            spool(beginning, error), None, nested(plain), given=Given(params, plain)
+        )
     if not run._finished:
         _entered.set((*_entered.get(), run))
         _open.append(run)
@@ -563,7 +565,22 @@ def _joined(params: Any, layer: Layer, folder: Path | None, beginning: Beginning
         return None
     from gitparams.git import find_place
 
-    journal = Journal(find_place(folder).common_dir / "gitparams" / "live" / run, joined=True)
+    live = find_place(folder).common_dir / "gitparams" / "live"
+    return _joined_in(Journal(live / run, joined=True), params, layer, folder, beginning)
+
+
+def _joined_aside(params: Any, layer: Layer, folder: Path | None, beginning: Beginning) -> ActiveRun | None:
+    """Join the run of ``gitparams run`` that is kept in the spool, as nothing else takes this one."""
+    run = _parent()
+    for spool in spool_folders() if run is not None else ():
+        joined = _joined_in(Journal(spool / str(run), joined=True), params, layer, folder, beginning)
+        if joined is not None:
+            return joined
+    return None
+
+
+def _joined_in(journal: Journal, params: Any, layer: Layer, folder: Path | None, beginning: Beginning) -> ActiveRun | None:
+    """Join the run of a journal when it goes on and nothing has joined it yet."""
     if not (journal.folder / "run.json").exists() or not journal.alive():
         return None
     try:

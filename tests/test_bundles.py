@@ -140,6 +140,27 @@ def test_what_git_cannot_take_is_spooled_and_brought_in_with_its_own_times_once(
     check_brought_in(spooled(place), place.folder)
 
 
+@pytest.mark.parametrize("make", [without_a_repository, without_git])
+def test_a_program_that_keeps_its_own_run_joins_the_one_that_is_spooled_for_it(tmp_path, make):
+    place = make(tmp_path)
+    place.folder.joinpath("train.py").write_text(PROGRAM)
+    words = [sys.executable, "-m", "gitparams", "run", "-p", "size=3", "--", sys.executable, "train.py"]
+    environment = {**os.environ, **place.variables}
+    done = subprocess.run(words, cwd=place.folder, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (0, "trained\n", 1), done.stderr
+    place.mend()
+    assert gitparams("import", "spool", cwd=place.folder).code == 0
+    (run,) = runs(place.folder)
+    assert (run["params"], run["metrics"], run["name"]) == ({"lr": 0.5, "size": 3}, {"acc": 0.75, "loss": 0.25}, "kept")
+
+
+def test_what_a_full_disk_let_begin_of_a_journal_does_not_stay(small_disk):
+    folder = make_repository(small_disk / "work")
+    fill(small_disk)
+    subprocess.run([sys.executable, "-c", PROGRAM], cwd=folder, capture_output=True, check=True)
+    assert [*folder.glob(".git/gitparams/live/*")] == []
+
+
 def test_on_a_full_disk_the_run_is_spooled_on_another_one(small_disk):
     folder = make_repository(small_disk / "work")
     fill(small_disk)
