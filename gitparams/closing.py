@@ -169,13 +169,14 @@ class Closing:
 
         brought = []
         for journal in journals(spool):
-            if not journal.alive() and (anywhere or self._belongs(journal)):
+            if not journal.alive() and (anywhere or self.belongs(journal)):
                 run = self._recover(journal)
                 if run is not None:
                     brought.append(run)
         return brought
 
-    def _belongs(self, journal: Journal) -> bool:
+    def belongs(self, journal: Journal) -> bool:
+        """Tell whether a run of a spool was started in this work tree."""
         from gitparams.journal import HOME
 
         if (journal.folder / HOME).exists():

@@ -290,13 +290,21 @@ def _hooks(repository: Repository, fix: bool) -> Iterator[Finding]:
         yield Finding("hook", good, f"{status_line(hook)}.", None if good else f"gitparams hooks install{asked}")
 
 
-def _spool(_: Repository, __: bool) -> Iterator[Finding]:
-    counts = {folder: sum(journal.told for journal in journals(folder)) for folder in spool_folders()}
-    waiting = {folder: count for folder, count in counts.items() if count}
-    for folder, count in waiting.items():
-        many = "1 run waits" if count == 1 else f"{count} runs wait"
-        yield Finding("spool", False, f"{many} in {folder}.", "gitparams import spool")
-    if not waiting:
+def _spool(repository: Repository, _: bool) -> Iterator[Finding]:
+    found = False
+    for folder in spool_folders():
+        waiting = [journal for journal in journals(folder) if journal.told]
+        ours = sum(repository.closing.belongs(journal) for journal in waiting)
+        for count, where, good, hint in (
+            (ours, "", False, "gitparams import spool"),
+            (len(waiting) - ours, ", started elsewhere", True, "gitparams import spool --all   (brings them in here)"),
+        ):
+            if count:
+                found = True
+                yield Finding(
+                    "spool", good, f"{'1 run waits' if count == 1 else f'{count} runs wait'} in {folder}{where}.", hint
+                )
+    if not found:
         yield Finding("spool", True, "No run waits.")
 
 

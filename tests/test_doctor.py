@@ -246,14 +246,25 @@ def test_a_run_that_ended_and_is_not_on_the_ledger_is_named(repo):
     assert faults() == [] and runs() == [{"lr": 1}]
 
 
-def test_runs_that_wait_in_the_spool_are_counted(repo, tmp_path, monkeypatch):
-    outside = tmp_path / "outside"
-    outside.mkdir()
-    gitparams("run", "-p", "lr=1", "--", "true", cwd=outside)
+def test_runs_that_wait_in_the_spool_are_counted(repo, monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.setenv("PATH", "/nowhere")
+        gitparams("run", "-p", "lr=1", "--", sys.executable, "-c", "", cwd=repo)
     spool = Path(os.environ["XDG_STATE_HOME"]) / "gitparams" / "spool"
     assert faults() == [(f"1 run waits in {spool}.", "gitparams import spool")]
     (spool / "zyxwvutsrqponmlk").mkdir()  # a process that died before it said what its run is
     assert faults() == [(f"1 run waits in {spool}.", "gitparams import spool")]
+    assert gitparams("import", "spool").code == 0
+    assert faults() == []
+
+
+def test_runs_of_another_place_in_the_spool_are_no_fault_of_this_one(repo, tmp_path):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    gitparams("run", "-p", "lr=1", "--", "true", cwd=outside)
+    spool = Path(os.environ["XDG_STATE_HOME"]) / "gitparams" / "spool"
+    assert faults() == []
+    assert f"1 run waits in {spool}, started elsewhere." in gitparams("doctor").out
 
 
 def test_a_hook_that_git_would_not_run_is_installed_again(repo):
