@@ -101,7 +101,7 @@ class Bundles:
         """Return the tip of the ledger as it would be without other runs: not a value of theirs is in a message, either."""
         from gitparams.rewriting import Rewriting
 
-        rewriting = Rewriting(other, others)
+        rewriting = Rewriting(other, others, nobodys=True)
         rewriting.follow([tip])
         left = rewriting.became[tip]
         keep = rewriting.write()

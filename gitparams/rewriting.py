@@ -34,6 +34,7 @@ class Rewriting:
     Args:
         git: where they are.
         dead: the ids of the runs that go.
+        nobodys: whether commits go that are entries of no run that can be told.
 
     Attributes:
         became: each commit that was followed → what stands in its place; None where nothing is left.
@@ -45,8 +46,8 @@ class Rewriting:
         partial: whether a commit below those that were followed is missing here, as in a shallow clone.
     """
 
-    def __init__(self, git: Git, dead: Iterable[RunId]) -> None:
-        self.git, self.dead = git, frozenset(dead)
+    def __init__(self, git: Git, dead: Iterable[RunId], *, nobodys: bool = False) -> None:
+        self.git, self.dead, self.nobodys = git, frozenset(dead), nobodys
         self.became: dict[Oid, Oid | None] = {}
         self.tainted: set[Oid] = set()
         self.oldest: list[Oid] = []
@@ -102,7 +103,7 @@ class Rewriting:
 
     def _take(self, commit: Oid, data: bytes) -> None:
         header = parse_commit(data)
-        dies = header.of_run and header.run in self.dead
+        dies = header.of_run and (header.run in self.dead or (self.nobodys and header.run is None))
         tainted = any(parent in self.tainted for parent in header.parents)
         if dies:
             self.trees.add(header.tree)

@@ -291,6 +291,18 @@ def test_bundles_that_overlap_and_runs_of_ones_own_end_in_every_run_once(repo, t
     assert gitparams("verify", cwd=away).code == 0
 
 
+def test_a_bundle_of_some_runs_leaves_out_what_is_on_the_ledger_and_of_no_run(repo, tmp_path):
+    wanted = record("-p", "lr=1")
+    junk = git("commit-tree", "-p", "refs/gitparams/runs", "-m", "somebody's secret", "HEAD^{tree}")
+    git("update-ref", "refs/gitparams/runs", junk)
+    record("-p", "lr=2")
+    assert gitparams("export", "bundle", "../some.bundle", wanted).code == 0
+    away = other(tmp_path)
+    assert gitparams("import", "bundle", "../some.bundle", cwd=away).code == 0
+    assert [run["id"] for run in runs(away)] == [wanted]
+    assert "somebody's secret" not in git("log", "--format=%B", "refs/gitparams/runs", cwd=away)
+
+
 def test_a_group_takes_its_runs_along(repo, tmp_path):
     (repo / "sweep.py").write_text("import gitparams\nfor lr in (1, 2):\n    with gitparams.start({'lr': lr}):\n        pass\n")
     assert gitparams("run", "--", sys.executable, "sweep.py").code == 0
