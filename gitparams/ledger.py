@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 REF = "refs/gitparams/runs"
 TRACKING = "refs/gitparams/remotes"
-LOCK_PATIENCE = 5.0  # seconds; the lock only spares lost races, so after that the compare-and-swap alone decides
+LOCK_PATIENCE = 5.0  # seconds without an append; the lock only spares lost races: then the compare-and-swap alone decides
+LOCK_MOST = 60.0  # seconds, however many others append meanwhile
 ATTEMPTS = 60
 APPENDS_A_MAINTENANCE = 500
 LOOSE_OBJECTS = 100
@@ -252,12 +253,30 @@ class Ledger:
         with LockFile(self.folder / "ledger.lock") as lock:
             try:
                 self.make_folder()
-                lock.take(LOCK_PATIENCE)
+                self._take(lock)
             except OSError as error:
                 if not os.access(self.git.place.common_dir, os.W_OK):
                     raise LedgerError(f"{self.git.place.common_dir} cannot be written: {error.strerror}.") from None
                 # A file system without locks: the compare-and-swap alone suffices.
             yield
+
+    def _take(self, lock: LockFile) -> None:
+        """Take the lock, or let it be when nothing was appended for a while: who holds it then stands still.
+
+        Among dozens of writers a turn takes longer than that, and who went on without it would lose races and win nothing.
+        """
+        until, seen = time.monotonic() + LOCK_MOST, self._last_append()
+        while not lock.take(LOCK_PATIENCE):
+            before, seen = seen, self._last_append()
+            if seen == before or time.monotonic() > until:
+                return
+
+    def _last_append(self) -> int | None:
+        """Return the time of the last append here, as far as it can be told."""
+        try:
+            return (self.folder / "tip").stat().st_mtime_ns
+        except OSError:
+            return None
 
     def make_folder(self) -> None:
         """Make the folder of what is not shared with other clones, for all who may use the repository. Raises `OSError`."""

@@ -14,6 +14,7 @@ from world import git, make_repository
 from gitparams.errors import LedgerError
 from gitparams.git import Git, RefMoved, TreeEntry
 from gitparams.ledger import REF, Ledger
+from gitparams.lockfile import LockFile
 from gitparams.model import Oid
 from gitparams.params import layer
 from gitparams.repository import Repository
@@ -162,6 +163,21 @@ def test_eight_processes_lose_nothing(repo):
         seen = sorted((run.params["writer"], run.params["i"]) for run in repository.runs())
     assert seen == [(writer, i) for writer in range(8) for i in range(10)]
     assert git("fsck", "--strict", "--no-dangling") == ""
+
+
+def test_a_lock_is_waited_for_while_others_append_and_let_be_when_its_holder_stands_still(repo, monkeypatch):
+    monkeypatch.setattr("gitparams.ledger.LOCK_PATIENCE", 0.3)
+    record(repo, lr=0.1)
+    with LockFile(repo / ".git/gitparams/ledger.lock") as lock:
+        assert lock.take()
+        written = threading.Thread(target=record, args=(repo,), kwargs={"lr": 0.2})
+        written.start()
+        for _ in range(20):
+            time.sleep(0.1)
+            os.utime(repo / ".git/gitparams/tip")  # as each append of others does
+        assert entries(repo) == 1
+        written.join(20)
+        assert (lock.held, entries(repo)) == (True, 2)
 
 
 def test_threads_of_one_process_lose_nothing(repo):
