@@ -7,7 +7,9 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gitparams.entry import METRICS, ORIGINS, PARAMS, RUN, read_origins
+from gitparams.errors import ParamsError
 from gitparams.git import TOO_LARGE, parse_tree
+from gitparams.index import MOST_JSON
 from gitparams.model import SHOWN_ID_LETTERS, Oid, RunId
 from gitparams.params import Layer, path_text
 from gitparams.rules import WARN, Finding, Report
@@ -64,16 +66,16 @@ def _files(repository: Repository, entries: Sequence[tuple[RunId, Oid]]) -> Iter
 
 
 def _leaks(name: str, blob: tuple[str, str, bytes], redaction: Redaction) -> Iterable[_Leak]:
-    if blob[1] == TOO_LARGE:
-        return [_Leak(unread=True)]
+    if blob[1] == TOO_LARGE or (name in (PARAMS, RUN, METRICS, ORIGINS) and len(blob[2]) > MOST_JSON):
+        return [_Leak(unread=True)]  # a document of that size is no run's, and to search it takes a minute
     if name not in (PARAMS, RUN, METRICS, ORIGINS):
         return _in_lines(blob[2], redaction)
     try:
         document = decode_json(blob[2])
         if not isinstance(document, dict):
             raise ValueError("no mapping")
-        return _in_origins(document, redaction) if name == ORIGINS else _in_values(document, redaction)
-    except (ValueError, RecursionError):
+        return list(_in_origins(document, redaction) if name == ORIGINS else _in_values(document, redaction))
+    except (ValueError, RecursionError, ParamsError):  # what is none of ours may hold a secret all the same
         return _in_lines(blob[2], redaction)
 
 

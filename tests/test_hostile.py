@@ -87,6 +87,8 @@ READERS = [
     ["bisect", TWO, ONE, "--dry-run", "--metric", "acc", "--json"],
     ["check"],
     ["check", "--json"],
+    ["check", "--ledger"],
+    ["verify"],
     ["doctor"],
     ["__complete", "zsh", "2", "gitparams", "show", ""],
     ["__complete", "bash", "2", "gitparams", "show", ""],
@@ -97,7 +99,7 @@ READERS = [
     ["__complete", "fish", "3", "gitparams", "tag", "--remove", ""],
 ]
 """Every command that reads, in every format; where a word is not there, the answer is a sentence."""
-SOME = [words for words in READERS if words[0] in ("check", "doctor", "bisect") or " ".join(words) in _SOME]
+SOME = [words for words in READERS if words[0] in ("check", "doctor", "bisect", "verify") or " ".join(words) in _SOME]
 """A command of each kind; every one where there is time for it."""
 SOME = READERS if os.environ.get("GITPARAMS_LONG_TESTS") else SOME
 
@@ -286,6 +288,15 @@ def test_nothing_of_a_run_reaches_the_terminal_raw(repo):
     found = outcomes()
     assert faults(found) == []
     assert {" ".join(words): code for words, code, *_ in found if words[0] == "show" and words[1] == TWO and code} == {}
+
+
+def test_no_run_hides_the_secrets_of_others(repo):
+    entry(ONE)
+    write_nasty_run()
+    entry(THREE, document=run_json(THREE), params='{"password": "hunter2hunter2"}', files={"origins.json": '{"a b]": 1}'})
+    entry(FOUR, params='{"token": "' + "k" * 40 + '"}', files={"origins.json": nested_json(900)})
+    ((_, code, out, err, _),) = outcomes([["check", "--ledger"]])
+    assert (code, f"{THREE[:8]}:params.json" in out, f"{FOUR[:8]}:params.json" in out) == (1, True, True), (out, err)
 
 
 def test_an_authors_name_does_not_reach_the_terminal_raw(repo):
