@@ -11,7 +11,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import replace
 from pathlib import Path
@@ -113,6 +113,11 @@ class ActiveRun:
         return self._finished
 
     @property
+    def on_ledger(self) -> bool:
+        """Whether it is a run of its own on a ledger, and neither the one of ``gitparams run`` nor kept aside."""
+        return self._repository is not None
+
+    @property
     def id(self) -> RunId | None:
         """The run's id; None on the ranks of a distributed job that record nothing."""
         return self._journal.id if self._journal else None
@@ -163,6 +168,10 @@ class ActiveRun:
             assert self._journal is not None
             self._given.add(self._journal, given)
         self.params = nested(over(layer(to_dict(self.params), source), given).values)
+
+    def describe(self, **facts: Any) -> None:
+        """Add facts that are neither params nor metrics, such as the shape of its data; they are in its environment."""
+        self._change(fields={"environment": _plain(facts)})
 
     def output(self, *paths: str | os.PathLike[str]) -> None:
         """Record files or folders that the run wrote, by path and SHA-256; they are hashed when the run ends.
@@ -330,6 +339,7 @@ class Given:
 
 _entered: ContextVar[tuple[ActiveRun, ...]] = ContextVar("gitparams_runs", default=())
 _open: list[ActiveRun] = []
+_begun = False
 
 
 def current() -> ActiveRun | None:
@@ -339,6 +349,11 @@ def current() -> ActiveRun | None:
         return here[-1]
     rest = [run for run in _open if not run.finished and run._owner == os.getpid()]
     return rest[0] if len(rest) == 1 else None
+
+
+def has_begun() -> bool:
+    """Tell whether this process began a run."""
+    return _begun
 
 
 def _leave(run: ActiveRun) -> None:
@@ -358,6 +373,8 @@ def begin(params: Any, beginning: Beginning, folder: Path | None = None, *, more
         folder: where the repository is; the present folder by default.
         more: configs that are merged over it by path; each value remembers what it overrode.
     """
+    global _begun
+    _begun = True
     plain = _plain(params)
     layer = _layer_of(params, plain)
     beginning = replace(beginning, environment={**beginning.environment, **told_of(params, *more)})
@@ -514,6 +531,30 @@ def warn(text: str) -> None:
     print(f"gitparams: {text}", file=sys.stderr)
 
 
+@contextmanager
+def harmless(system: str) -> Iterator[None]:
+    """Turn a fault of ours while something is heard of a system into one warning: nothing stops a training.
+
+    With ``GITPARAMS_STRICT=1`` it is raised.
+    """
+    try:
+        yield
+    except Exception as error:  # whatever a version of the system changed, the training goes on
+        if os.environ.get("GITPARAMS_STRICT", "0") not in ("0", ""):
+            raise
+        warn_once(f"{system} could not be recorded: {type(error).__name__}: {error}")
+
+
+def warn_once(text: str) -> None:
+    """Print a warning, unless this process printed the same one before."""
+    if text not in _warnings:
+        _warnings.add(text)
+        warn(text)
+
+
+_warnings: set[str] = set()
+
+
 def _recorded(params: Any, layer: Layer, beginning: Beginning, folder: Path | None) -> ActiveRun:
     reports = reports_folder()
     repository = Repository.find(folder)
@@ -601,6 +642,8 @@ def _joined_in(journal: Journal, params: Any, layer: Layer, folder: Path | None,
     said: dict[str, Any] = {"tags": list(beginning.tags), "note": beginning.note, "name": beginning.name}
     if said := {name: value for name, value in {**said, "experiment": beginning.experiment}.items() if value}:
         journal.change(**said)
+    if beginning.environment:
+        journal.change(fields={"environment": dict(beginning.environment)})
     if beginning.expect:
         _expect(journal, beginning.expect, folder)
     return ActiveRun(journal, None, nested(plain), given=given)
@@ -679,7 +722,10 @@ def _side(value: Any) -> Any:
 
 
 def spool(beginning: Beginning, error: Exception) -> Journal | None:
-    """Keep a run that no ledger takes in a journal of the spool, with one warning; None when no folder takes it either."""
+    """Keep a run that no ledger takes in a journal of the spool, with one warning; None when no folder takes it either.
+
+    In a loop of runs the same warning is said once.
+    """
     redaction = Redaction().knowing(os.environ)
     clean, hidden = redaction.layer(beginning.params)
     run = Run(
@@ -698,6 +744,8 @@ def spool(beginning: Beginning, error: Exception) -> Journal | None:
         python=".".join(map(str, sys.version_info[:3])),
         redacted=tuple(sorted(hidden)),
         environment=dict(beginning.environment),
+        parent=beginning.parent,
+        group=beginning.group,
     )
     for folder in spool_open():
         try:
@@ -706,9 +754,9 @@ def spool(beginning: Beginning, error: Exception) -> Journal | None:
             continue
         hint = getattr(error, "hint", None)
         mend = f" (mend it with: {hint})" if hint else ""
-        warn(f"{_said(error)} The run is kept in {folder}{mend}; bring it in with: gitparams import spool")
+        warn_once(f"{_said(error)} The run is kept in {folder}{mend}; bring it in with: gitparams import spool")
         return journal
-    warn(f"{_said(error)} The run could not be kept anywhere.")
+    warn_once(f"{_said(error)} The run could not be kept anywhere.")
     return None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,9 +14,9 @@ from gitparams.capture.reports import over, read_messages, tell, told_by
 from gitparams.errors import GitParamsError
 from gitparams.foreign import ForeignRun, recorded
 from gitparams.journal import Ending, Journal
-from gitparams.model import RunId, Status, is_run_id
+from gitparams.model import Metric, RunId, Status, is_run_id
 from gitparams.params import Layer, layer, to_dict
-from gitparams.recorder import current, is_beside, reports_folder, spool_open, warn
+from gitparams.recorder import current, is_beside, reports_folder, spool_open, warn, warn_once
 from gitparams.repository import Repository
 
 
@@ -25,6 +25,9 @@ class TrialRecorder:
 
     Under ``gitparams run``, or within a run that goes on here, each trial is a run of its own with that one as its parent, and
     has its params below its own.
+
+    Attributes:
+        warned: whether it was said that trials are kept aside; that is said once.
     """
 
     def __init__(self) -> None:
@@ -33,7 +36,7 @@ class TrialRecorder:
         self._repository: Repository | None = None
         self._around: dict[Path, Layer] = {}
         self._told: set[Path] = set()
-        self._warned = False
+        self.warned = False
 
     def record(self, runs: Sequence[ForeignRun]) -> list[RunId]:
         """Record trials that are not on the ledger yet, and return their ids.
@@ -52,6 +55,15 @@ class TrialRecorder:
             if reports is not None and brought:
                 self._tell_first(reports, brought[0])
             return brought
+
+    def add_metrics(self, run: RunId, metrics: Mapping[str, Metric]) -> None:
+        """Add metrics to a run that was recorded here and has ended; one that the ledger does not take is one warning."""
+        with self._lock:
+            try:
+                self._opened().update(run, Layer({}, {}), metrics)
+            except (GitParamsError, OSError) as error:
+                said = str(error) if isinstance(error, GitParamsError) else f"{type(error).__name__}: {error}."
+                warn_once(f"{said} What became known of run {run[:8]} after its end is not recorded.")
 
     def close(self) -> None:
         """Close the repository."""
@@ -107,8 +119,8 @@ class TrialRecorder:
             except OSError:
                 continue
             break
-        if not self._warned:
-            self._warned = True
+        if not self.warned:
+            self.warned = True
             said = str(error) if isinstance(error, GitParamsError) else f"{type(error).__name__}: {error}."
             warn(f"{said} The trials are kept aside; bring them in with: gitparams import spool")
         return kept

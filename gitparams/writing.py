@@ -64,6 +64,7 @@ class Beginning:
         inputs: path → digest of the files it reads.
         listens: what its programs are asked for beside their params: ``metrics``, paths of files with the names they are
             called by, and ``program``, the name of the one that matters; None when they are asked for nothing.
+        group: whether it is known from the start that it only holds other runs.
     """
 
     params: Layer = field(default_factory=lambda: Layer({}, {}))
@@ -79,6 +80,7 @@ class Beginning:
     started: datetime | None = None
     inputs: Mapping[str, str] = field(default_factory=dict)
     listens: Mapping[str, Value] | None = None
+    group: bool = False
 
 
 class Writer:
@@ -157,6 +159,7 @@ class Writer:
             note=self.redaction.text(beginning.note),
             expect=tuple(dict.fromkeys(map(self.redaction.text, beginning.expect))),
             parent=beginning.parent,
+            group=beginning.group,
             redacted=tuple(sorted(hidden)),
             inputs=dict(beginning.inputs),
             environment={**job_of_scheduler(), **self._surroundings(), **_process(status), **beginning.environment},

@@ -7,14 +7,13 @@ Lightning asks entry points of ours for callbacks whenever a Trainer is made. Th
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache, wraps
 from typing import TYPE_CHECKING, Any
 
 from gitparams.errors import GitParamsError, UsageError
 from gitparams.integrations import library
-from gitparams.recorder import RUN_VARIABLE, ActiveRun, begin, current, is_beside, reports_folder, warn
+from gitparams.recorder import RUN_VARIABLE, ActiveRun, begin, current, harmless, is_beside, reports_folder, warn
 from gitparams.values import Value
 from gitparams.writing import Beginning
 
@@ -219,23 +218,6 @@ def _trainer_facts(trainer: Any) -> dict[str, Any]:
     return {"trainer": {name: value for name, value in facts.items() if value is not None}}
 
 
-@contextmanager
-def _harmless() -> Iterator[None]:
-    """Turn a fault of ours into one warning: nothing stops a training."""
-    try:
-        yield
-    except Exception as error:  # whatever a version of Lightning changed, the training goes on
-        if os.environ.get("GITPARAMS_STRICT", "0") not in ("0", ""):
-            raise
-        text = f"Lightning could not be recorded: {type(error).__name__}: {error}"
-        if text not in _said:
-            _said.add(text)
-            warn(text)
-
-
-_said: set[str] = set()
-
-
 # -- the callback ---------------------------------------------------------------------------------------------------------
 
 
@@ -251,7 +233,7 @@ def _callback_class(package: str) -> Any:
 
         def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:
             """Find the run, and listen to what is logged."""
-            with _harmless():
+            with harmless("Lightning"):
                 if self is not next(one for one in trainer.callbacks if isinstance(one, GitParamsCallback)):
                     return  # two of us, from an entry point and from the program: the first records
                 run = _session.enter(trainer, pl_module)
@@ -269,7 +251,7 @@ def _callback_class(package: str) -> Any:
 
         def on_fit_end(self, trainer: Any, pl_module: Any) -> None:
             """Record the checkpoints."""
-            with _harmless():
+            with harmless("Lightning"):
                 if self._reporter is not None:
                     self._reporter.keep_checkpoints(trainer)
 
@@ -285,13 +267,13 @@ def _callback_class(package: str) -> Any:
 
         def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:
             """End the run as failed, or as interrupted."""
-            with _harmless():
+            with harmless("Lightning"):
                 if self._reporter is not None:
                     self._reporter.keep_checkpoints(trainer)
                     _session.fail(self._reporter.run, exception)
 
         def _tell(self, trainer: Any, module: Any) -> None:
-            with _harmless():
+            with harmless("Lightning"):
                 if self._reporter is not None:
                     self._reporter.tell_params(trainer, module)
 
@@ -308,7 +290,7 @@ def _listen(trainer: Any, reporter: _Reporter) -> None:
 
     @wraps(given)
     def log_metrics(metrics: Mapping[str, Any], step: int | None = None) -> None:
-        with _harmless():
+        with harmless("Lightning"):
             at = metrics.get("step") if step is None else step
             reached = trainer.fit_loop.epoch_loop._batches_that_stepped if at is None else int(at)
             reporter.log({name: value for name, value in metrics.items() if name != "step"}, reached)
@@ -359,14 +341,14 @@ def _logger_class(package: str) -> Any:
 
         def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
             """Record hparams: a dict or a Namespace."""
-            with _harmless():
+            with harmless("Lightning"):
                 found = self._reported()
                 if found is not None:
                     found.tell_hparams(params if isinstance(params, Mapping) else vars(params))
 
         def log_graph(self, model: Any, input_array: Any = None) -> None:
             """Record the hparams as they are now; Lightning gave the initial ones."""
-            with _harmless():
+            with harmless("Lightning"):
                 self._module = model
                 found = self._reported()
                 if found is not None:
@@ -374,7 +356,7 @@ def _logger_class(package: str) -> Any:
 
         def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
             """Log metrics of a step."""
-            with _harmless():
+            with harmless("Lightning"):
                 found = self._reported()
                 if found is not None:
                     if found.run.finished:
@@ -383,14 +365,14 @@ def _logger_class(package: str) -> Any:
 
         def after_save_checkpoint(self, checkpoint_callback: Any) -> None:
             """Record the checkpoints by path and digest."""
-            with _harmless():
+            with harmless("Lightning"):
                 found = self._reported()
                 if found is not None:
                     found.keep_checkpoint(checkpoint_callback)
 
         def finalize(self, status: str) -> None:
             """Note how a stage ended: a failure ends the run, a success may be followed by a test."""
-            with _harmless():
+            with harmless("Lightning"):
                 if self._reporter is None:
                     return
                 if self._module is not None:

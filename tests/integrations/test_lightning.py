@@ -8,6 +8,7 @@ import pytest
 from world import gitparams as command
 
 import gitparams
+from gitparams import recorder
 from gitparams.errors import UsageError
 from gitparams.integrations import lightning as integration
 
@@ -28,7 +29,7 @@ def package(request):
 def pl(package, monkeypatch):
     """The package, with nothing left of the test before."""
     monkeypatch.setattr(integration, "_session", integration._Session())
-    monkeypatch.setattr(integration, "_said", set())
+    monkeypatch.setattr(recorder, "_warnings", set())
     return importlib.import_module(PACKAGES[package])
 
 
