@@ -14,6 +14,7 @@ __all__ = [
     "RunDiff",
     "Runs",
     "Series",
+    "autolog",
     "diff",
     "flatten",
     "load",
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from gitparams import plot
     from gitparams.changes import RunDiff
     from gitparams.errors import GitParamsError
-    from gitparams.library import diff, load, record, run, runs, start, to_yaml
+    from gitparams.library import autolog, diff, load, record, run, runs, start, to_yaml
     from gitparams.model import Run
     from gitparams.params import MISSING, Origin, Params, flatten, merge, to_dict
     from gitparams.recorded import RecordedRun, Runs
@@ -50,6 +51,7 @@ _HOMES = {
     "RunDiff": "changes",
     "Runs": "recorded",
     "Series": "series",
+    "autolog": "library",
     "diff": "library",
     "flatten": "params",
     "load": "library",

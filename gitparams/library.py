@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
@@ -86,6 +87,32 @@ def _expected(expect: str | Iterable[str]) -> tuple[str, ...]:
     from gitparams.expectations import checked
 
     return checked(expressions)
+
+
+def autolog(*, disable: bool = False) -> None:
+    """Record what this program trains from now on, with no other line: scikit-learn's estimators, Lightning's Trainers.
+
+    Each ``fit`` that the program calls itself is a run with the estimator's params; what is fitted within one (steps, folds,
+    candidates) is a part of it. A search is a group of a run a candidate. What the program asks afterwards
+    (``estimator.score``, ``sklearn.metrics``) becomes metrics. Within ``with gitparams.start()`` and under ``gitparams run``
+    the first fit is part of that run. Called again it does nothing.
+
+    Args:
+        disable: record it no longer.
+
+    Raises:
+        UsageError: neither scikit-learn nor Lightning is installed.
+    """
+    from importlib.util import find_spec
+
+    from gitparams.integrations import lightning, sklearn
+
+    lightning.enable(not disable)
+    try:
+        sklearn.autolog(not disable)
+    except UsageError:
+        if not any(sys.modules.get(name) or find_spec(name) for name in ("lightning", "pytorch_lightning")):
+            raise
 
 
 class Recording:
