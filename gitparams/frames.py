@@ -393,7 +393,7 @@ def _arrow_array(column: Column) -> pyarrow.Array:
 def _missing(library: str, extra: str, error: ModuleNotFoundError) -> Exception:
     if error.name != library:
         return error
-    return UsageError(f"{library} is not installed: pip install 'gitparams[{extra}]'", hint=f"pip install 'gitparams[{extra}]'")
+    return UsageError(f"{library} is not installed: pip install 'gitparams[{extra}]'")
 
 
 def _exact(column: Column) -> list[Any]:

@@ -27,5 +27,4 @@ def library(name: str, extra: str) -> Any:
         package = name.partition(".")[0]
         if error.name is None or error.name.partition(".")[0] != package:
             raise
-        install = f"pip install 'gitparams[{extra}]'"
-        raise UsageError(f"{package} is not installed: {install}", hint=install) from None
+        raise UsageError(f"{package} is not installed: pip install 'gitparams[{extra}]'") from None

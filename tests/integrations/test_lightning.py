@@ -338,7 +338,12 @@ def test_the_command_line_of_lightning_is_recorded_with_what_was_trained_with(re
     done = command("run", "--", sys.executable, "-W", "ignore", "train.py", *words, timeout=180)
     assert done.code == 0, done.err
     (found,) = gitparams.runs()
-    assert (found.params["lr"], found.params["hidden"], found.params["batch"], found.params["subcommand"]) == (0.05, 4, 8, "fit")
+    assert (found.params["lr"], found.params["hidden"], found.params["batch"], found.params["subcommand"]) == (
+        0.05,
+        4,
+        8,
+        "fit",
+    )
     assert found.params["fit"]["model"] == {"hidden": 4, "lr": 0.05}
     assert (found.origins["fit.model.lr"].source, found.origins["fit.model.hidden"].source) == ("cli", "default")
     assert "_instantiator" not in found.params and len(found.series["loss"]) == 2

@@ -141,7 +141,7 @@ def test_without_plotly_the_extra_is_named(runs):
     done = gitparams("plot", "parallel", "-o", "x.html", cwd=runs, env={"PYTHONPATH": path})
     assert (done.code, done.err) == (
         2,
-        "gitparams: plotly is not installed: pip install 'gitparams[viz]'\nhint: pip install 'gitparams[viz]'\n",
+        "gitparams: plotly is not installed: pip install 'gitparams[viz]'\n",
     )
 
 
