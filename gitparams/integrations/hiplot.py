@@ -23,7 +23,8 @@ def experiment_of(
     """Return runs, whoever produced them, as a HiPlot experiment: params that differ, then metrics, the one judged by last.
 
     A line is a run, called by its short id, and comes of its parent. Numbers that span decades are on logarithmic axes; what is
-    equal in all runs is left out; NaN and infinities are left out of a line.
+    equal in all runs is left out, what is another word in every run is in the table alone, and a line has no NaN or infinities.
+    HiPlot writes texts into its page as they are, where a tag would be one: ``<`` and ``>`` stand there as ``‹`` and ``›``.
 
     Args:
         runs: in any order.
@@ -75,7 +76,8 @@ def _labels(space: Space, metrics: Sequence[str]) -> dict[tuple[str, str], str]:
     """Return what each column is called; a metric that is called as a param has ``metrics.`` before it."""
     paths = {one.path for one in space.dimensions}
     labels = {("params", path): path for path in paths}
-    return labels | {("metrics", name): f"metrics.{name}" if name in paths else name for name in metrics}
+    labels |= {("metrics", name): f"metrics.{name}" if name in paths else name for name in metrics}
+    return {key: _harmless(label) for key, label in labels.items()}
 
 
 def _there(space: Space, values: Mapping[str, Any]) -> list[Any]:
@@ -83,7 +85,11 @@ def _there(space: Space, values: Mapping[str, Any]) -> list[Any]:
 
 
 def _shown(value: Any, kind: str) -> Any:
-    return word(value) if kind == "words" else as_number(value) if kind == "float" else value
+    return _harmless(word(value)) if kind == "words" else as_number(value) if kind == "float" else value
+
+
+def _harmless(text: str) -> str:
+    return text.replace("<", "‹").replace(">", "›")
 
 
 def _finite(value: float) -> float | None:
@@ -95,10 +101,12 @@ def _describe(experiment: Any, module: Any, space: Space, labels: Mapping[tuple[
     types = module.ValueType
     for one in space.dimensions:
         kind = types.CATEGORICAL if one.kind == "words" else types.NUMERIC_LOG if one.log else types.NUMERIC
-        experiment.parameters_definition[one.path].type = kind
+        experiment.parameters_definition[labels["params", one.path]].type = kind
     if space.metric is not None:
         experiment.colorby = labels["metrics", space.metric]
-    shown = [one.path for one in space.dimensions] + [label for (kind, _), label in labels.items() if kind == "metrics"]
+    shown = [labels["params", one.path] for one in space.dimensions]
+    shown += [label for (kind, _), label in labels.items() if kind == "metrics"]
     # HiPlot's axes stand from the last to the first
-    experiment.display_data(module.Displays.PARALLEL_PLOT).update({"order": shown[::-1], "hide": ["uid", "from_uid"]})
+    names = [labels["params", one.path] for one in space.dimensions if one not in space.telling]
+    experiment.display_data(module.Displays.PARALLEL_PLOT).update({"order": shown[::-1], "hide": ["uid", "from_uid", *names]})
     experiment.display_data(module.Displays.TABLE).update({"hide": ["from_uid"]})
