@@ -275,6 +275,8 @@ class _Completion:
         if place.choices:
             return self._plain(map(Candidate, place.choices))
         metavar = place.metavar.partition(" [--")[0]
+        if metavar.startswith("PATH ") and count < len(places):
+            metavar = "PATH"  # the first of several words, and runs after it
         if "FILE" in metavar or metavar in ("PATH", "[PATH]"):
             return Answer(Kind.FILES)
         if "DIR" in metavar:
@@ -298,9 +300,10 @@ class _Completion:
             return Answer(Kind.FOLDERS, fixed=len(before))
         if flag.value == "RUN":
             return self._runs(text, before)
+        values = _VALUES if "=" in flag.value else _VALUES | _NAMES
         for name in flag.names:
-            if name in _VALUES:
-                return _VALUES[name](self, text, before)
+            if name in values:
+                return values[name](self, text, before)
         return Answer()
 
     def _plain(self, candidates: Iterable[Candidate], *, open: bool = False) -> Answer:
@@ -368,6 +371,12 @@ class _Completion:
     def _metric_assignments(self, text: str, before: str) -> Answer:
         return self._plain([Candidate(f"{before}{name}=") for name in self._history.metrics()], open=True)
 
+    def _params(self, text: str, before: str) -> Answer:
+        return self._named(self._param_paths(), before)
+
+    def _metrics(self, text: str, before: str) -> Answer:
+        return self._named(self._history.metrics(), before)
+
     def _sorted_by(self, text: str, before: str) -> Answer:
         sign = "-" if text.startswith("-") else ""
         return self._plain(Candidate(before + sign + key) for key in self._all_keys())
@@ -420,6 +429,8 @@ _VALUES: dict[str, _Values] = {
     "--group-by": _Completion._keys,
     "--where": _Completion._expression,
 }
+# where the flag takes a name alone, and no value of it
+_NAMES: dict[str, _Values] = {"--param": _Completion._params, "--metric": _Completion._metrics}
 
 
 def _described(run: Seen, also: str) -> str:

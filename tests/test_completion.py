@@ -100,6 +100,8 @@ TAKES = {
             "update",
             "hooks",
             "import",
+            "export",
+            "plot",
             "demo",
         )
     },
@@ -163,6 +165,11 @@ def offered(*words):
         (["update", "latest", "--metric", "a"], ["acc="]),
         (["check", "--rule", "missing-s"], ["missing-seed"]),
         (["import", ""], ["spool", "bundle", "tensorboard", "neptune", "optuna"]),
+        (["plot", "s"], ["scatter", "series", "slice"]),
+        (["plot", "parallel", "--param", "optim.l"], ["optim.lr"]),
+        (["plot", "parallel", "--metric", "a"], ["acc"]),
+        (["blame", "--metric", "a"], ["acc"]),
+        (["export", "tensorboard", "logs", "base"], ["baseline"]),
     ],
     ids=lambda part: " ".join(part),
 )  # fmt: skip

@@ -245,7 +245,25 @@ COMMANDS = {
     "plot": Command(
         "Draw pictures of runs: plot parallel -o x.html",
         arguments=(
-            Argument("KIND"),
+            Argument(
+                "KIND",
+                (
+                    "parallel",
+                    "scatter",
+                    "correlation",
+                    "series",
+                    "history",
+                    "importance",
+                    "slice",
+                    "contour",
+                    "rank",
+                    "edf",
+                    "timeline",
+                    "evaluations",
+                    "objective",
+                    "convergence",
+                ),
+            ),
             Argument("[RUN…]"),
         ),
         flags=(

@@ -24,11 +24,12 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 app = typer.Typer(**APP)
+_KINDS = f"What to draw: {', '.join(list(kinds.KINDS)[:-1])} or {list(kinds.KINDS)[-1]}"
 
 
 @app.command()
 def plot(
-    kind: Annotated[str, typer.Argument(metavar="KIND", help="What to draw; --list tells the kinds")] = "",
+    kind: Annotated[str, typer.Argument(metavar="KIND", help=_KINDS)] = "",
     words: Annotated[list[str] | None, typer.Argument(metavar="[RUN…]", help="The runs, all by default")] = None,
     metric: Annotated[str | None, typer.Option("-m", "--metric", metavar="NAME", help="What the runs are judged by")] = None,
     params: Annotated[
