@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import pairwise
 from typing import Any, Literal, NamedTuple
 
 from gitparams.flat import TOKENS, flat_document, flat_key, key_of, value_of_text, value_of_token, written
-from gitparams.index import decode_document
 from gitparams.model import Metric, Oid, Run, RunId, Status
 from gitparams.params import MISSING, path_keys
 from gitparams.replicates import SIGNIFICANCE, Spread, spread, t_bound
@@ -27,15 +26,11 @@ Kind = Literal["first", "added", "removed", "changed", "type"]
 _COMPLETED = str(Status.COMPLETED)
 
 
-class Row(NamedTuple):
-    """A run as the index gives it: `document` is its run.json, `params` and `metrics` are flat documents."""
+Row = tuple[RunId, str, str, str]
+"""A run as the index gives it: id, status, and the flat documents of params and metrics."""
 
-    id: RunId
-    author: str
-    status: str
-    document: str
-    params: str
-    metrics: str
+Told = Callable[[RunId], tuple[str, Mapping[str, Any]]]
+"""Returns the author and the run.json of a run; it is asked of the few that brought a new value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +54,11 @@ class Turn:
         return cls(run.id, run.started, run.author, run.code.commit, run.code.dirty)
 
     @classmethod
-    def of_row(cls, row: Row) -> Turn:
+    def told(cls, run: RunId, told: Told) -> Turn:
         """Return what is told of a run of the index."""
-        document = decode_document(row.document)
+        author, document = told(run)
         code = document.get("git") or {}
-        return cls(row.id, datetime.fromisoformat(document["started"]), row.author, code.get("commit"), bool(code.get("dirty")))
+        return cls(run, datetime.fromisoformat(document["started"]), author, code.get("commit"), bool(code.get("dirty")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,13 +152,14 @@ class Timeline:
 
 
 def last_changes(
-    run: Run, earlier: Iterable[Row], paths: Iterable[str], *, recorded: bool = True, seeds: Sequence[str] = ()
+    run: Run, earlier: Iterable[Row], told: Told, paths: Iterable[str], *, recorded: bool = True, seeds: Sequence[str] = ()
 ) -> Blame:
     """Return the last change of some params of a run; of one that no run up to it ever had, nothing.
 
     Args:
         run: the run.
         earlier: the runs before it, the newest first; read only as far as is needed.
+        told: what else is known of them.
         paths: written paths.
         recorded: whether the run is one.
         seeds: globs of params that are seeds although their names do not say so.
@@ -171,12 +167,12 @@ def last_changes(
     >>> from gitparams.model import Status, new_run_id, now
     >>> from gitparams.params import nested
     >>> run = Run(new_run_id(), Status.COMPLETED, now(), params=nested({"lr": 0.01, "batch": 64}), metrics={"acc": 0.75})
-    >>> document = '{"started": "2026-11-23T10:00:00+00:00"}'
-    >>> row = Row(new_run_id(), "Ada", "completed", document, '{"lr":0.1,"batch":64}', '{"acc":0.5}')
-    >>> lr, batch = last_changes(run, [row], ["lr", "batch"]).changes
+    >>> row = (new_run_id(), "completed", '{"lr":0.1,"batch":64}', '{"acc":0.5}')
+    >>> told = {row[0]: ("Ada", {"started": "2026-11-23T10:00:00+00:00"})}.__getitem__
+    >>> lr, batch = last_changes(run, [row], told, ["lr", "batch"]).changes
     >>> lr.kind, lr.old, lr.new, lr.turn.id == run.id, lr.before.metrics["acc"].mean, lr.after.metrics["acc"].mean
     ('changed', 0.1, 0.01, True, 0.5, 0.75)
-    >>> batch.kind, batch.turn.id == row.id, batch.after.runs
+    >>> batch.kind, batch.turn.id == row[0], batch.after.runs
     ('first', True, 2)
     """
     text = flat_document(run.params)
@@ -185,15 +181,15 @@ def last_changes(
     turn = Turn.of(run) if recorded else None
     turns: dict[str, Turn | None] = {}
     metrics = [_counted(str(run.status), _metrics_of(run))]
-    newer: Row | None = None
-    for row in earlier:
-        if found := search.look(len(metrics), row.params):
-            turns.update(dict.fromkeys(found, Turn.of_row(newer) if newer else turn))
-        metrics.append(_counted(row.status, row.metrics))
-        newer = row
+    newer: RunId | None = None
+    for older, status, params, numbers in earlier:
+        if found := search.look(len(metrics), params):
+            turns.update(dict.fromkeys(found, Turn.told(newer, told) if newer else turn))
+        metrics.append(numbers if status == _COMPLETED else "")
+        newer = older
         if not search.going:
             break
-    first = Turn.of_row(newer) if newer else turn
+    first = Turn.told(newer, told) if newer else turn
     traces = [_Trace(key, tokens.get(key), *search.found.get(key, ())) for key in keys]
     traces = sorted((trace for trace in traces if trace.ever), key=lambda trace: trace.rank(seeds))
     sides = _sides([some for trace in traces for some in trace.ranges(len(metrics))], metrics, unrun=0 if recorded else 1)
@@ -256,6 +252,7 @@ class _Search:
         self._after: dict[str, str | None] = {}
         self._seen = text
         self._parts: tuple[str, ...] = ()
+        self._places: list[int] = []  # where each part stood last: comparing it there costs a tenth of looking for it
         self._absent: tuple[str, ...] = ()
         self._prepare(_tokens(text))
 
@@ -270,9 +267,15 @@ class _Search:
             return []
         self._seen = text
         padded = f",{text[1:-1]},"
-        for part in self._parts:
-            if part not in padded:
-                return self._read(place, text)
+        shift = 0
+        for number, part in enumerate(self._parts):
+            start = self._places[number] + shift
+            if not padded.startswith(part, start):
+                start = padded.find(part)
+                if start < 0:
+                    return self._read(place, text)
+                shift = start - self._places[number]
+            self._places[number] = start
         for mark in self._absent:
             if mark in padded:
                 return self._read(place, text)
@@ -306,6 +309,7 @@ class _Search:
             if parts[-1] and (key not in self._values or self._after[key] is None):
                 parts.append("")
         self._parts = tuple(f"{part}," for part in parts if part)
+        self._places = [0] * len(self._parts)
         self._absent = tuple(_mark(key) for key, value in self._values.items() if value is None)
 
 
@@ -332,40 +336,41 @@ def _value_of(token: str | None) -> Any:
 
 
 def timelines(
-    run: Run, earlier: Iterable[Row], paths: Sequence[str], *, limit: int | None = None, recorded: bool = True
+    run: Run, earlier: Iterable[Row], told: Told, paths: Sequence[str], *, limit: int | None = None, recorded: bool = True
 ) -> list[Timeline]:
     """Return what some params were, up to a run; of one that no run ever had, nothing.
 
     Args:
         run: the newest run.
         earlier: the runs before it, the newest first.
+        told: what else is known of them.
         paths: written paths.
         limit: how many stretches of each are told.
         recorded: whether the run is one.
     """
     text = flat_document(run.params)
     turn = Turn.of(run) if recorded else None
-    threads = [_Thread(path, limit, turn, unrun=0 if recorded else 1) for path in paths]
+    threads = [_Thread(path, limit, turn, told, unrun=0 if recorded else 1) for path in paths]
     newest = (f",{text[1:-1]},", _counted(str(run.status), _metrics_of(run)))
     for thread in threads:
         thread.add(*newest, None)
-    for row in earlier:
-        padded, metrics = f",{row.params[1:-1]},", _counted(row.status, row.metrics)
+    for older, status, params, numbers in earlier:
+        padded, metrics = f",{params[1:-1]},", numbers if status == _COMPLETED else ""
         for thread in threads:
-            thread.add(padded, metrics, row)
+            thread.add(padded, metrics, older)
     return [thread.told(run, recorded) for thread in threads if thread.ever]
 
 
 class _Thread:
     """One param on the way from the newest run to the oldest."""
 
-    def __init__(self, path: str, limit: int | None, newest: Turn | None, *, unrun: int) -> None:
-        self.path, self.limit, self._unrun = path, limit, unrun
+    def __init__(self, path: str, limit: int | None, newest: Turn | None, told: Told, *, unrun: int) -> None:
+        self.path, self.limit, self._told, self._unrun = path, limit, told, unrun
         self._mark = _mark(flat_key(path_keys(path)))
         self._token: str | None = None
         self._text = ""  # as it stands in the documents; empty as long as it is not there
         self._newest = newest
-        self._oldest: Row | None = None
+        self._oldest: RunId | None = None
         self._values: set[str | None] = set()
         self._metrics: list[str] = []
         self._stretches: list[Stretch] = []
@@ -376,7 +381,7 @@ class _Thread:
         """Whether any run had it."""
         return self._values | {self._token} != {None}
 
-    def add(self, padded: str, metrics: str, row: Row | None) -> None:
+    def add(self, padded: str, metrics: str, run: RunId | None) -> None:
         """Take the next older run; None is the newest of all."""
         if not self._goes_on(padded):
             if self._runs:
@@ -384,7 +389,7 @@ class _Thread:
             self._token = self._read(padded)
             self._text = "" if self._token is None else f"{self._mark}{_text(self._token)},"
         self._runs += 1
-        self._oldest = row
+        self._oldest = run
         if self._kept:
             self._metrics.append(metrics)
 
@@ -409,7 +414,7 @@ class _Thread:
         self._values.add(self._token)
         self._total += 1
         if self._kept:
-            turn = Turn.of_row(self._oldest) if self._oldest else self._newest
+            turn = Turn.told(self._oldest, self._told) if self._oldest else self._newest
             side = Side(self._runs - max(self._begun, self._unrun), _spreads(self._metrics))
             self._stretches.append(Stretch(_value_of(self._token), turn, side))
         self._metrics, self._begun = [], self._runs

@@ -31,7 +31,7 @@ from gitparams.entry import (
     read_run,
     run_document,
 )
-from gitparams.errors import FormatError, GitParamsError, UsageError
+from gitparams.errors import FormatError, GitParamsError, RunNotFound, UsageError
 from gitparams.flat import decode_flat, flat_document, flat_key, key_of, keys_of, nested_of, no_collecting
 from gitparams.git import TOO_LARGE, Git
 from gitparams.ledger import Appended, Ledger
@@ -78,6 +78,7 @@ _INDEXES = {
     "runs_running": "runs (id) WHERE status = 'running'",
 }
 _LOADING_PAGES = -65536  # KiB
+_MOST_MAPPED = 1 << 40  # bytes; SQLite's own bound is lower
 # each makes every new run a little slower
 _MOST_KEY_INDEXES = 100
 # Shown 0, deleted 1, group 2: one small number, so that counting and listing need one index.
@@ -769,15 +770,40 @@ class Index:
     def earlier(self, run: Run) -> Iterator[tuple[Any, ...]]:
         """Yield of each run of a run's experiment that began before it and is shown, the newest first, what follows.
 
-        Its id, author, status, run.json and the flat documents of params and metrics.
+        Its id, status and the flat documents of params and metrics; `told` has the rest, which is asked of few.
         """
         sql = (
-            f"SELECT r.id, r.author, r.status, r.document, r.params, r.metrics FROM runs AS r WHERE r.hidden = {_SHOWN}"
+            f"SELECT r.id, r.status, r.params, r.metrics FROM runs AS r WHERE r.hidden = {_SHOWN}"
             " AND +r.experiment = ? AND r.broken IS NULL AND r.started <= ? AND (r.started < ? OR r.id > ?)"
             f" ORDER BY {_NEWEST_FIRST}"
         )
         stamp = _stamp(run.started)
-        yield from self.connection.execute(sql, (bindable(run.experiment), stamp, stamp, run.id))
+        with self._mapped():
+            yield from self.connection.execute(sql, (bindable(run.experiment), stamp, stamp, run.id))
+
+    def told(self, run: RunId) -> tuple[str, dict[str, Any]]:
+        """Return the author and the run.json of a run that `earlier` gave.
+
+        Raises:
+            RunNotFound: it is gone meanwhile.
+        """
+        row = next(iter(self._ask("SELECT author, document FROM runs WHERE id = ? AND broken IS NULL", (run,))), None)
+        if row is None:
+            raise RunNotFound(f"Run {run[:8]} is gone meanwhile.", hint="try again")
+        return row[0], decode_document(row[1])
+
+    @contextmanager
+    def _mapped(self) -> Iterator[None]:
+        """Read the file through memory for as long as very many rows are read: a call of the system for each page costs more.
+
+        Never for longer: an error of the disk would then be a signal, and a process that trains keeps its index open.
+        """
+        self.connection.execute(f"PRAGMA mmap_size = {_MOST_MAPPED}")
+        try:
+            yield
+        finally:
+            with suppress(sqlite3.ProgrammingError):  # closed meanwhile
+                self.connection.execute("PRAGMA mmap_size = 0")
 
     def _select(self, columns: str, which: Filter, limit: int | None, offset: int, order: Sequence[Order]) -> list[Any]:
         for one in order:

@@ -298,12 +298,12 @@ class Repository:
         Raises:
             RunNotFound: there is no such run. UsageError: no run has such a param, or the run is a group.
         """
-        from gitparams.history import Row, last_changes
+        from gitparams.history import last_changes
 
         run, recorded, meant = self._blamed(word, keys)
         paths = dict.fromkeys(path for some in meant.values() for path in some)
-        earlier = map(Row._make, self.index.earlier(run))
-        found = last_changes(run, earlier, paths, recorded=recorded, seeds=self.settings.seeds)
+        earlier, told = self.index.earlier(run), self.index.told
+        found = last_changes(run, earlier, told, paths, recorded=recorded, seeds=self.settings.seeds)
         _check_found(run, meant, [change.path for change in found.changes])
         return found
 
@@ -312,11 +312,11 @@ class Repository:
 
         Arguments and what is raised are those of `blame`; `limit` is how many stretches of each are told.
         """
-        from gitparams.history import Row, timelines
+        from gitparams.history import timelines
 
         run, recorded, meant = self._blamed(word, keys)
         paths = list(dict.fromkeys(path for some in meant.values() for path in some))
-        found = timelines(run, map(Row._make, self.index.earlier(run)), paths, limit=limit, recorded=recorded)
+        found = timelines(run, self.index.earlier(run), self.index.told, paths, limit=limit, recorded=recorded)
         _check_found(run, meant, [one.path for one in found])
         return found
 

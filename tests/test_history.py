@@ -10,7 +10,7 @@ from world import git, gitparams
 
 import gitparams as library
 from gitparams.errors import UsageError
-from gitparams.history import Row, last_changes, timelines
+from gitparams.history import last_changes, timelines
 from gitparams.index import flat_document
 from gitparams.model import Run, RunId, Status
 from gitparams.params import MISSING, differing, flatten, nested, to_dict
@@ -285,8 +285,11 @@ def history(seed, runs=40):
 
 
 def row(run):
-    document = json.dumps({"started": run.started.isoformat()})
-    return Row(run.id, "", str(run.status), document, flat_document(run.params), flat_document(dict(run.metrics)))
+    return run.id, str(run.status), flat_document(run.params), flat_document(dict(run.metrics))
+
+
+def told_of(runs):
+    return {run.id: ("", {"started": run.started.isoformat()}) for run in runs}.__getitem__
 
 
 def value_at(run, path):
@@ -352,7 +355,7 @@ def quick_change(change):
 def test_the_last_changes_are_those_that_are_found_run_by_run(seed):
     runs = history(seed)
     paths = sorted({path for run in runs for path in flatten(run.params)})
-    found = last_changes(runs[0], map(row, runs[1:]), paths)
+    found = last_changes(runs[0], map(row, runs[1:]), told_of(runs), paths)
     assert {change.path: quick_change(change) for change in found.changes} == {path: slow_change(runs, path) for path in paths}
 
 
@@ -360,7 +363,7 @@ def test_the_last_changes_are_those_that_are_found_run_by_run(seed):
 def test_the_timelines_are_those_that_are_found_run_by_run(seed):
     runs = history(seed)
     paths = sorted({path for run in runs for path in flatten(run.params)})
-    found = timelines(runs[0], map(row, runs[1:]), paths)
+    found = timelines(runs[0], map(row, runs[1:]), told_of(runs), paths)
     assert {one.path: [told(part.value, part.turn, part.side) for part in one.stretches] for one in found} == {
         path: [(shown(value), some[-1].id, len(some), slow_metrics(some)) for value, some in slow_stretches(runs, path)]
         for path in paths
@@ -370,8 +373,25 @@ def test_the_timelines_are_those_that_are_found_run_by_run(seed):
 def test_only_as_many_runs_are_read_as_are_needed():
     runs = [Run(RunId("k" * 16), Status.COMPLETED, NOW, params=nested({"lr": lr})) for lr in (3, 2, 1, 1, 1)]
     rows = map(row, runs[1:])
-    last_changes(runs[0], rows, ["lr"])
+    last_changes(runs[0], rows, told_of(runs), ["lr"])
     assert len(list(rows)) == 2
+
+
+def test_only_the_runs_that_brought_a_value_are_asked_for_their_run_json():
+    lrs = {"k": 2, "l": 2, "m": 1, "n": 1, "o": 1}
+    runs = [Run(RunId(name * 16), Status.COMPLETED, NOW, params=nested({"lr": lr})) for name, lr in lrs.items()]
+    asked = []
+    last_changes(runs[0], map(row, runs[1:]), lambda run: asked.append(run) or told_of(runs)(run), ["lr"])
+    assert asked == ["l" * 16, "o" * 16]
+
+
+def test_the_index_reads_through_memory_only_while_it_goes_through_the_runs(sweep):
+    with Repository.find() as found:
+        rows = found.index.earlier(found.run("run-3"))
+        next(rows)
+        during = found.index.connection.execute("PRAGMA mmap_size").fetchone()[0]
+        rows.close()
+        assert (during > 0, found.index.connection.execute("PRAGMA mmap_size").fetchone()) == (True, (0,))
 
 
 def test_the_index_gives_the_runs_before_one_and_no_others(sweep):
