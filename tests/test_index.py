@@ -389,3 +389,15 @@ def test_a_first_reading_that_was_interrupted_goes_on_where_it_was(repo, monkeyp
         assert [run.params["lr"] for run in repository.index.runs(Filter())] == [5, 4, 3, 2, 1, 0]
     assert seen[0] == (2, 5)
     assert (2, 5) not in seen[1:]
+
+
+def test_a_branch_is_found_by_an_index_that_was_made_on_demand(repo):
+    with Repository.find() as repository:
+        run = repository.record(Beginning(layer({"lr": 1}, "code")), {"acc": 0.5})
+        asked = []
+        repository.index.connection.set_trace_callback(asked.append)
+        found = [repository.index.newest_on("main"), repository.index.newest_on("mistyped")]
+        repository.index.connection.set_trace_callback(None)
+        plan = repository.index.connection.execute(f"EXPLAIN QUERY PLAN {asked[-1]}").fetchall()
+    assert found == [run.id, None]
+    assert [row[3].partition(" (")[0] for row in plan] == ["SEARCH r USING INDEX code_branch"]
