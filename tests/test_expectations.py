@@ -413,6 +413,21 @@ def test_show_says_what_came_true_and_by_which_value():
     )
 
 
+@pytest.mark.parametrize(
+    ("expectation", "value", "said"),
+    [
+        ("metrics.acc > 0.75", 0.7000000000000001, "refuted, acc is 0.700"),
+        ("metrics.acc > 0.75", 0.71234567, "refuted, acc is 0.712"),
+        ("metrics.acc > 0.7", 0.7000000000000001, "confirmed, acc is 0.7000000000000001"),
+        ("metrics.acc == 0.7", 0.7000000000000001, "refuted, acc is 0.7000000000000001"),
+        ("metrics.acc > 0.7", 0.700043219, "confirmed, acc is 0.70004"),
+        ("metrics.acc >= 0.7", 0.69996, "refuted, acc is 0.69996"),
+    ],
+)
+def test_a_value_has_the_digits_of_the_lists_and_more_where_these_would_belie_the_verdict(expectation, value, said):
+    assert log.expectation_texts(a_run(expect=[expectation], metrics={"acc": value}))[0][0] == f"{expectation}   {said}"
+
+
 def test_show_obeys_nothing_that_an_expectation_says():
     lines = show_text(a_run(expect=['note == "\x1b[31m" and\nacc > 1'], metrics={"acc": 2}), 40).splitlines()
     assert lines[2:5] == [

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections import Counter
 from collections.abc import Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from gitparams.index import BrokenRun, Listed
 from gitparams.model import SHOWN_ID_LETTERS, Run, Status
 from gitparams.params import MISSING, flatten
 from gitparams.screens.items import Item, changed_params, fitted, folded, metric_items, whole, with_more
-from gitparams.screens.numbers import age_text, column_texts, value_text
+from gitparams.screens.numbers import age_text, column_texts, float_text, metric_texts, value_text
 from gitparams.screens.table import Column, Style, table_lines
 from gitparams.screens.terminal import Terminal, cell_width, safe
 from gitparams.values import same
@@ -121,13 +122,30 @@ def expectation_texts(run: Run) -> list[tuple[str, str]]:
         return []
     from gitparams.expectations import answers
 
-    return [(_expectation_text(answer), str(answer.verdict)) for answer in answers(run)]
+    return [(_expectation_text(answer, run), str(answer.verdict)) for answer in answers(run)]
 
 
-def _expectation_text(answer: Answer) -> str:
-    said = [f"it has no {name}" if value is MISSING else f"{name} is {value_text(value)}" for name, value in answer.items]
+def _expectation_text(answer: Answer, run: Run) -> str:
+    said = [
+        f"it has no {name}" if value is MISSING else f"{name} is {_judged_text(answer, run, name, value)}"
+        for name, value in answer.items
+    ]
     because = ", ".join([*said, *filter(None, [answer.problem])])
     return f"{' '.join(answer.expression.split())}   {answer.verdict}{f', {because}' if because else ''}"
+
+
+def _judged_text(answer: Answer, run: Run, name: str, value: Any) -> str:
+    """Return a value that an expectation was judged by: a metric as lists show it, with more digits where these would belie."""
+    if not (isinstance(value, float) and math.isfinite(value) and run.metrics.get(name) == value):
+        return value_text(value)
+    from gitparams.expectations import answers
+
+    shorter = (metric_texts([value])[0], *(float_text(float(f"{value:.{digits}g}")) for digits in range(4, 17)))
+    for text in shorter:
+        seen = replace(run, metrics={**run.metrics, name: float(text.replace(" ", ""))}, expect=(answer.expression,))
+        if answers(seen)[0].verdict is answer.verdict:
+            return text
+    return value_text(value)
 
 
 def is_doubtful(run: Run | BrokenRun) -> bool:
