@@ -366,6 +366,11 @@ def _may_have_told(run: Run) -> bool:
     return not run.params and run.status is Status.COMPLETED
 
 
+_ASKING = frozenset(
+    ("--help", "-h", "--version", "--cfg", "--info", "--hydra-help", "--helpfull", "--helpshort", "--print_config")
+)
+
+
 def why_nothing(told: Told, command: Sequence[str]) -> str | None:
     """Return why no params were captured, when a Python program ran; None when some were, or none was to be expected."""
     if told.layer.values or told.group:
@@ -373,6 +378,8 @@ def why_nothing(told: Told, command: Sequence[str]) -> str | None:
     old = [version for version in told.greeted if _is_old(version)]
     if old and len(old) == len(told.greeted):
         return f"No params were captured: Python {old[0]} is too old, 3.8 is the oldest that can tell."
+    if told.greeted and not _ASKING.isdisjoint(command[1:]):
+        return None  # its parser, or Hydra, answered instead of running
     if told.greeted:
         return "No params were captured: no parser that gitparams knows was used. (gitparams.start(params) records them.)"
     if not _looks_like_python(command):

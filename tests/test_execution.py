@@ -190,6 +190,12 @@ def test_a_python_that_keeps_us_out_is_said_in_one_line(repo, flags, sentence):
     assert (outcome.code, outcome.err) == (0, f"gitparams: {sentence}\n")
 
 
+@pytest.mark.parametrize("word", ["--help", "-h"])
+def test_a_parser_that_was_asked_for_help_is_not_said_to_be_missing(repo, word):
+    outcome = python(script(repo, ARGPARSE), word)
+    assert (outcome.code, outcome.err, "--lr" in outcome.out) == (0, "", True)
+
+
 def test_a_program_without_a_parser_is_told_what_would_help(repo):
     outcome = python("-c", "print(1)")
     assert (outcome.out, outcome.err) == (
