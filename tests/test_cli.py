@@ -405,6 +405,16 @@ def test_the_work_tree_and_old_commits_are_read_as_runs(repo):
     assert "its params files are used" in old.err
 
 
+def test_a_folder_with_an_accent_is_found_where_python_speaks_ascii(repo):
+    folder = repo / "r\xe9sum\xe9"
+    git("init", "-q", folder)
+    ascii_only = {"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C", "LANG": "C"}
+    shown = "import os; print(os.environ['PYTHONUTF8'])"
+    ran = gitparams("run", "--", sys.executable, "-c", shown, cwd=folder, env=ascii_only)
+    listed = gitparams("log", "--json", cwd=folder, env=ascii_only)
+    assert (ran.code, ran.out, listed.code, len(json.loads(listed.out))) == (0, "0\n", 0, 1)
+
+
 def test_data_goes_to_stdout_and_talk_to_stderr(repo):
     assert (
         gitparams("log").out == "No runs yet.\nhint: gitparams run -- python train.py\n"

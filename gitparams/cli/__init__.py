@@ -52,6 +52,7 @@ def program() -> NoReturn:
     import gc
 
     gc.disable()
+    _speak_utf8()
     code = main()
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
@@ -60,6 +61,15 @@ def program() -> NoReturn:
         except (OSError, ValueError):
             pass  # nobody reads us any more
     os._exit(code)
+
+
+def _speak_utf8() -> None:
+    """Begin anew where this Python takes names of files for ASCII: git's are UTF-8, and no folder with an accent is found.
+
+    The environment stays, and with it what a program that is run sees.
+    """
+    if sys.getfilesystemencoding() == "ascii" and sys.executable:
+        os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])  # noqa: S606  the very command
 
 
 def main(argv: Sequence[str] | None = None) -> int:
