@@ -127,6 +127,25 @@ def test_objects_become_values_in_every_python_without_gitparams(python, tmp_pat
     ]
 
 
+LOADED = """
+import importlib.util, sys
+
+for path in sys.argv[1:]:
+    spec = importlib.util.spec_from_file_location("_gitparams_" + path.rsplit("/", 1)[1][:-3], path)
+    spec.loader.exec_module(importlib.util.module_from_spec(spec))
+"""
+
+
+def test_whatever_is_loaded_into_the_program_loads_in_every_python_without_gitparams(python):
+    beside = [CAPTURE / name for name in ("objects.py", "redaction.py", "lines.py", "composed.py")]
+    files = [CAPTURE / "program" / "path" / "_gitparams_capture.py", *beside, *sorted((CAPTURE / "program").glob("*.py"))]
+    doors = sorted((CAPTURE / "program" / "doors").glob("*.py"))
+    place = f"import sys; sys.path.insert(0, {str(CAPTURE / 'program' / 'path')!r})"
+    command = [python, "-S", "-E", "-B", "-c", place + LOADED, *map(str, [*files, *doors])]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_secrets_are_replaced_in_every_python_without_gitparams(python, tmp_path):
     document = json.dumps({"secret": ["account*"], "plain": ["demo.token"]})
 
