@@ -70,6 +70,8 @@ def read_yaml(document: Document, watch: Callable[[Scalar], None] | None = None)
 
 def _yaml_error(document: Document, error: Any) -> ParamsFileError:
     mark = error.problem_mark or error.context_mark
+    if "nesting depth" in str(error.problem):  # PyYAML 6.0.4 reads ahead, and gives up before a thousandth level
+        return document.too_deep(mark.line + 1, mark.column + 1)
     line = document.text.split("\n")[mark.line : mark.line + 1]
     hint = "YAML indents with spaces, and this line has a tab" if "\t" in "".join(line) else None
     return document.error(f"it is not YAML: {error.problem or error.context}.", mark.line + 1, mark.column + 1, hint)

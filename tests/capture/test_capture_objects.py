@@ -347,10 +347,12 @@ def test_namespaces_are_mappings() -> None:
 
 def test_omegaconf_is_resolved_where_it_can_be() -> None:
     good = omegaconf.OmegaConf.create({"lr": 0.1, "twice": "${lr}", "layers": [1, 2], "needed": "???"})
-    bad = omegaconf.OmegaConf.create({"lr": "${nowhere}", 1: 2, "two": "${1}", "in": [{"a": "${oc.env:NONE}", "b": "${1}"}]})
+    bad = omegaconf.OmegaConf.create(
+        {"lr": "${nowhere}", 1: 2, "n": 2, "two": "${n}", "in": [{"a": "${oc.env:NONE}", "b": "${n}"}]}
+    )
 
     assert plain(good) == {"lr": 0.1, "twice": 0.1, "layers": [1, 2], "needed": "???"}
-    assert plain(bad) == {"lr": "${nowhere}", "1": 2, "two": 2, "in": [{"a": "${oc.env:NONE}", "b": 2}]}
+    assert plain(bad) == {"lr": "${nowhere}", "1": 2, "n": 2, "two": 2, "in": [{"a": "${oc.env:NONE}", "b": 2}]}
     assert plain(good.layers) == [1, 2]
 
 
