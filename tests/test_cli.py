@@ -595,8 +595,8 @@ def test_control_c_at_any_moment_leaves_a_sound_ledger(repo, delay):
     time.sleep(delay)
     os.killpg(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=20)
-    starting = process.returncode == 1 and b"Fatal Python error: init_" in err  # it never got to us
-    assert starting or (process.returncode in (0, 130, -2) and (b"Traceback" not in err or delay < 0.12)), err
+    starting = b"Traceback" in err and b", in main\n" not in err  # Python itself, or our first imports: on a busy machine late
+    assert starting or (process.returncode in (0, 130, -2) and b"Traceback" not in err), err
     assert git("fsck", "--strict", "--no-dangling") == ""
     assert gitparams("record", "-p", "lr=2").code == 0
     recorded = [run["params"]["lr"] for run in runs()]

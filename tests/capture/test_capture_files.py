@@ -214,7 +214,7 @@ def test_yaml_that_is_nested_too_deeply_is_a_sentence_with_every_pyyaml(write: A
     with pytest.raises(ParamsFileError) as caught:
         read_params(write("a.yaml", "a: " + "[" * 100_000))
 
-    assert re.fullmatch(r"a\.yaml:1:1(00)?03: it is nested deeper than 100 levels\.", str(caught.value))
+    assert re.fullmatch(r"a\.yaml:1:10{1,2}3: it is nested deeper than 100 levels\.", str(caught.value))
 
 
 def test_a_tab_in_yaml_is_pointed_out(write: Any) -> None:
