@@ -162,15 +162,16 @@ class Closing:
         """Bring in the runs of a spool with their own times; each one only once.
 
         Args:
-            spool: the folder of their journals.
+            spool: the folder of their journals; what they hold is not taken for recorded here.
             anywhere: those that were started elsewhere too, and not only below this work tree.
         """
         from gitparams.journal import journals
 
+        stranger = Closing(self.writer.of_others(), self.notes)
         brought = []
         for journal in journals(spool):
             if not journal.alive() and (anywhere or self.belongs(journal)):
-                run = self._recover(journal)
+                run = stranger._recover(journal)
                 if run is not None:
                     brought.append(run)
         return brought

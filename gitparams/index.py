@@ -580,6 +580,11 @@ class Index:
         """Return the newest entries of a run by their trees; more than one when two clones changed it."""
         return self._heads(run)
 
+    def entries_of(self, run: RunId) -> set[Oid]:
+        """Return the trees of all entries of a run, and of those that they say to follow, which may not be here."""
+        prev = self._prev(run)
+        return {*prev, *(tree for trees in prev.values() for tree in trees)}
+
     def known_trees(self, trees: Sequence[Oid]) -> set[Oid]:
         """Return those of some trees that are entries here."""
         known: set[Oid] = set()

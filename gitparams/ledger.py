@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 REF = "refs/gitparams/runs"
 TRACKING = "refs/gitparams/remotes"
+_HERE = "recorded-here"
 LOCK_PATIENCE = 5.0  # seconds without an append; the lock only spares lost races: then the compare-and-swap alone decides
 LOCK_MOST = 60.0  # seconds, however many others append meanwhile
 ATTEMPTS = 60
@@ -50,6 +51,7 @@ class Draft:
         files: the detail files to write, by name.
         carried: the files kept from the entry before, by name.
         packs: packs of objects that the entry needs beside its own, such as those of ``code/``.
+        here: whether a program of this repository made it, and not somebody whose run is brought in.
     """
 
     run: Run
@@ -61,6 +63,7 @@ class Draft:
     files: Mapping[str, bytes] = field(default_factory=dict)
     carried: Mapping[str, TreeEntry] = field(default_factory=dict)
     packs: Sequence[bytes] = ()
+    here: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +109,8 @@ class Ledger:
                 raise RunPurged(f"Run {draft.run.short_id} was purged: nothing is written of it.")
             appended = self._try(tip, draft)
             self.remember(appended.commit)
+            if draft.here:
+                self._note(appended.header.tree)
             if done is not None:
                 done(appended)
             return appended
@@ -146,6 +151,9 @@ class Ledger:
                 many = len(objects) > LOOSE_OBJECTS
                 self._write(whole, last.commit, tip, lambda: self._lost(last.header.tree, last.draft), whole=many)
                 self.remember(last.commit)
+                for entry in appended:
+                    if entry.draft.here:
+                        self._note(entry.header.tree)
             if done is not None:
                 for entry in appended:
                     done(entry)
@@ -301,21 +309,45 @@ class Ledger:
         """Keep the tip, so that a rewind is noticed even when the index is gone."""
         try:
             # In place: all tips are of one length, and a rename for each append would cost a tenth of it.
-            descriptor = self._open_tip()
-            try:
-                os.write(descriptor, f"{tip}\n".encode())
-            finally:
-                os.close(descriptor)
+            self._jot("tip", tip)
         except OSError:
             pass  # a second memory, not the truth
 
-    def _open_tip(self) -> int:
+    def _jot(self, name: str, oid: Oid, how: int = 0) -> None:
+        descriptor = self._open(self.folder / name, os.O_WRONLY | how)
         try:
-            return os.open(self.folder / "tip", os.O_WRONLY)
+            os.write(descriptor, f"{oid}\n".encode())
+        finally:
+            os.close(descriptor)
+
+    def _open(self, path: Path, how: int) -> int:
+        try:
+            return os.open(path, how)
         except FileNotFoundError:
-            descriptor = os.open(self.folder / "tip", os.O_WRONLY | os.O_CREAT, 0o666)
-            share(self.folder / "tip", self.git.place.common_dir)
+            descriptor = os.open(path, how | os.O_CREAT, 0o666)
+            share(path, self.git.place.common_dir)
             return descriptor
+
+    # -- remember what was recorded here ------------------------------------------------------------------------------
+
+    def _note(self, tree: Oid) -> None:
+        """Keep that an entry was recorded here. Its tree tells it, since a purge makes commits anew and no tree."""
+        with suppress(OSError):  # then it is not known
+            self._jot(_HERE, tree, os.O_APPEND)
+
+    def recorded_here(self, trees: Collection[Oid]) -> bool:
+        """Tell whether entries were all recorded in this repository: no fetch writes that, and what is not known is a no.
+
+        Args:
+            trees: the trees of the entries.
+        """
+        missing = set(trees)
+        if not missing:
+            return False
+        with suppress(OSError, UnicodeDecodeError), (self.folder / _HERE).open(encoding="ascii") as lines:
+            for line in lines:
+                missing.discard(Oid(line.rstrip("\n")))
+        return not missing
 
     def guard(self) -> Oid | None:
         """Undo a rewind: when the tip lacks what was seen before, join the two; return the tip that was missing, or None.

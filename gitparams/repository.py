@@ -31,7 +31,7 @@ from gitparams.model import (
 )
 from gitparams.params import Layer, Origin, nested, path_keys, stack
 from gitparams.settings import FILE, Settings, read_settings
-from gitparams.writing import Beginning, Writer, checked_tag, how_of
+from gitparams.writing import Beginning, Writer, checked_tag, how_of, this_user
 
 # What only some commands need is imported where they need it: `log` starts faster than a person notices.
 if TYPE_CHECKING:
@@ -606,6 +606,13 @@ class Repository:
         """Bring in the runs of a spool, as `Closing.bring_in` does."""
         self._drop_purged(spool)
         return self.closing.bring_in(spool, anywhere=anywhere)
+
+    def is_ours(self, run: Run) -> bool:
+        """Tell whether all that is known of a run was recorded in this repository, by this user; in doubt it was not.
+
+        What a run says of itself can be forged; so this repository keeps for itself which entries it wrote.
+        """
+        return run.user == this_user() and self.ledger.recorded_here(self.index.entries_of(run.id))
 
     # -- whole runs and changes ---------------------------------------------------------------------------------------
 

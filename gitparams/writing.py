@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from copy import copy
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -98,6 +99,13 @@ class Writer:
         self._redaction: Redaction | None = None
         self._snapshot: tuple[float, Snapshot] | None = None
         self._machine: dict[str, Value] | None = None
+        self._here = True
+
+    def of_others(self) -> Writer:
+        """Return one for runs that are brought in: what it writes is not taken for recorded here."""
+        other = copy(self)
+        other._here = False
+        return other
 
     @property
     def author(self) -> str:
@@ -153,7 +161,7 @@ class Writer:
             code=code,
             author=self.author,
             host=host(),
-            user=_user(),
+            user=this_user(),
             python=".".join(map(str, sys.version_info[:3])),
             tags=tuple(sorted(set(map(checked_tag, beginning.tags)))),
             note=self.redaction.text(beginning.note),
@@ -300,6 +308,7 @@ class Writer:
             compared=before.id if before else None,
             files={name: data for name, data in files.items() if data},
             carried=carried,
+            here=self._here,
         )
 
     def _with_seeds(self, run: Run) -> Run:
@@ -355,12 +364,8 @@ def _process(status: Status) -> dict[str, Value]:
     return {KEY: process} if process else {}
 
 
-def is_ours(run: Run) -> bool:
-    """Tell whether a run says that it was recorded here, by this user; whoever may write the ledger may say so too."""
-    return run.host == host() and run.user == _user()
-
-
-def _user() -> str:
+def this_user() -> str:
+    """Return the name of the user, as runs have it."""
     import getpass
 
     try:

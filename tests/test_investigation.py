@@ -382,9 +382,80 @@ def test_what_others_recorded_is_run_only_when_somebody_says_so(repo: Path) -> N
     outcome = gitparams("bisect", "good", "bad", cwd=repo)
     assert outcome.code == 2
     assert "Runs are made with the params in this command: " in outcome.err
-    assert "recorded by Ada <ada@example.com> on elsewhere? Nobody is there to ask." in outcome.err
+    assert "not known to be recorded here; it says that it is by Ada <ada@example.com> on elsewhere." in outcome.err
     assert count(repo) == 2
     assert culprits(bisected(repo, "--yes")) == [["b"]]
+
+
+@pytest.fixture
+def shared(repo: Path, tmp_path: Path) -> tuple[Path, Path]:
+    """A repository, and a clone of it that knows the same runs; both are on this machine, of this user."""
+    small(repo, "0.9 - 0.4 * (args.b == 2)")
+    recorded(repo, "good")
+    recorded(repo, "bad", "--a", "1", "--b", "2")
+    hub, other = tmp_path / "hub.git", tmp_path / "other"
+    git("init", "--quiet", "--bare", hub)
+    git("remote", "add", "origin", hub, cwd=repo)
+    git("push", "--quiet", "origin", "main", cwd=repo)
+    assert gitparams("push", cwd=repo).code == 0
+    git("clone", "--quiet", hub, other)
+    assert gitparams("pull", cwd=other).code == 0
+    return repo, other
+
+
+def asked_before_running(repo: Path) -> bool:
+    before = count(repo)
+    outcome = gitparams("bisect", "good", "bad", cwd=repo)
+    assert outcome.code == 0 or (outcome.code == 2 and "Nobody is there to ask." in outcome.err and count(repo) == before)
+    return outcome.code == 2
+
+
+def test_a_pulled_command_is_not_run_unasked_whatever_it_says_of_host_and_user(shared: tuple[Path, Path]) -> None:
+    here, other = shared
+    assert asked_before_running(other)
+    assert not asked_before_running(here)
+
+
+def test_a_run_that_somebody_changed_elsewhere_is_not_run_unasked(shared: tuple[Path, Path]) -> None:
+    here, other = shared
+    assert gitparams("note", "good", "look at this", cwd=other).code == 0
+    assert gitparams("push", cwd=other).code == 0
+    assert gitparams("pull", cwd=here).code == 0
+    assert gitparams("tag", "good", "mine", cwd=here).code == 0
+    assert asked_before_running(here)
+
+
+def test_a_run_is_known_as_recorded_here_after_a_purge_but_not_without_its_file(
+    shared: tuple[Path, Path], tmp_path: Path
+) -> None:
+    here, _ = shared
+    recorded(here, "other", "--c", "7")
+    assert gitparams("tag", "bad", "mine", cwd=here).code == 0
+    assert gitparams("purge", "other", "--yes", "--offline", cwd=here).code == 0
+    known = (here / ".git" / "gitparams" / "recorded-here").rename(tmp_path / "known")
+    assert asked_before_running(here)
+    known.rename(here / ".git" / "gitparams" / "recorded-here")
+    assert not asked_before_running(here)
+
+
+def test_an_imported_command_is_not_run_unasked(shared: tuple[Path, Path], tmp_path: Path) -> None:
+    here, _ = shared
+    fresh = tmp_path / "fresh"
+    git("clone", "--quiet", tmp_path / "hub.git", fresh)
+    assert gitparams("export", "bundle", tmp_path / "runs.bundle", cwd=here).code == 0
+    assert gitparams("import", "bundle", tmp_path / "runs.bundle", cwd=fresh).code == 0
+    assert asked_before_running(fresh)
+
+
+def test_the_command_of_a_run_that_was_kept_aside_is_not_run_unasked(repo: Path) -> None:
+    small(repo, "0.9 - 0.4 * (args.b == 2)")
+    recorded(repo, "good")
+    (repo / ".git").rename(repo.parent / "away")
+    bad = (sys.executable, "train.py", "--a", "1", "--b", "2")
+    assert gitparams("run", "--name", "bad", "--metrics", "metrics.json", "--", *bad, cwd=repo).code == 0
+    (repo.parent / "away").rename(repo / ".git")
+    assert gitparams("import", "spool", "--all", cwd=repo).code == 0
+    assert asked_before_running(repo)
 
 
 def test_a_run_that_gives_no_metric_stops_it(repo: Path) -> None:

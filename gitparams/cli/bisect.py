@@ -14,9 +14,9 @@ from gitparams.cli.talk import talk
 from gitparams.cli.words import after_dashes
 from gitparams.errors import UsageError
 from gitparams.investigation import Investigation, Stopped, Told, Wish
+from gitparams.repository import Repository
 from gitparams.screens import bisect as screen
 from gitparams.screens.terminal import Terminal, safe
-from gitparams.writing import is_ours
 
 app = typer.Typer(**APP)
 
@@ -66,7 +66,7 @@ def bisect(
             page(_plan(told, replicates, as_json))
             return
         if told.search.next() is not None:
-            _ask(wish, yes)
+            _ask(found, wish, yes)
         try:
             result, stopped = (
                 investigation.carry_out(told, lambda step, case, search: _say_step(step, case, search, terminal)),
@@ -80,14 +80,15 @@ def bisect(
         raise typer.Exit(130 if "interrupted" in stopped else 1)
 
 
-def _ask(wish: Wish, yes: bool) -> None:
-    """Show what will be run; a command, or code, that somebody else recorded is run only when the person says so."""
+def _ask(repository: Repository, wish: Wish, yes: bool) -> None:
+    """Show what will be run; a command, or code, that was not recorded here is run only when the person says so."""
     command = shlex.join(wish.command or wish.good.command)
     talk(f"Runs are made with the params in this command: {command}")
-    foreign = next((run for run in (wish.good, wish.bad) if not is_ours(run)), None)
+    foreign = next((run for run in (wish.good, wish.bad) if not repository.is_ours(run)), None)
     if foreign is not None:
         where = f"{foreign.author or 'somebody'} on {foreign.host or 'an unnamed host'}"
-        confirmed(safe(f"Run it, with code of run {foreign.short_id} that was recorded by {where}?"), yes)
+        told = f"Run {foreign.short_id} is not known to be recorded here; it says that it is by {where}."
+        confirmed(safe(f"{told} Run this command with its code?"), yes)
 
 
 def _plan(told: Told, replicates: int, as_json: bool) -> str:
