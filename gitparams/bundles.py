@@ -45,10 +45,23 @@ class Brought:
     Attributes:
         runs: the ids of the runs of which it brought something new, in the order in which they were begun.
         purged: the ids of runs that are here and that it would remove for good; nothing was brought in then.
+        unread: the ids of runs with entries in it that cannot be read; they came along as they are, as by a pull.
+        strays: how many commits of no run came along.
     """
 
     runs: tuple[RunId, ...]
     purged: tuple[RunId, ...] = ()
+    unread: tuple[RunId, ...] = ()
+    strays: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _News:
+    """What a bundle has that is not here: the runs with entries that can be read, oldest first, and the rest as `Brought`."""
+
+    runs: tuple[RunId, ...]
+    unread: tuple[RunId, ...]
+    strays: int
 
 
 class Bundles:
@@ -121,7 +134,8 @@ class Bundles:
     def read(self, path: Path, *, purge: bool = False) -> Brought:
         """Bring in the runs of a bundle, with their own times; what is here already stays as it is, so twice does nothing.
 
-        Nothing is brought in before all of it was looked at: a bundle comes from anybody.
+        Nothing is brought in before all of it was looked at: a bundle comes from anybody. What cannot be read is no reason to
+        refuse the rest.
 
         Args:
             path: a file that `write` or `write_journals` wrote, or ``git bundle create`` of a ledger.
@@ -129,7 +143,7 @@ class Bundles:
 
         Raises:
             UsageError: it cannot be read, is no bundle, was cut, or builds upon entries that are not here.
-            LedgerError: it holds what no ledger holds, or the ledger could not be written.
+            LedgerError: it is no ledger, has another run under an id of ours, or the ledger could not be written.
         """
         try:
             with path.open("rb") as file:
@@ -150,12 +164,13 @@ class Bundles:
             dead = tuple(sorted(run for run in named if self.index.trees_of(run)))
             if dead and not purge:
                 return Brought((), dead)
-            if not (news or aliases or any(not self.index.is_purged(run) for run in named)):
+            if not (news.runs or news.unread or aliases or any(not self.index.is_purged(run) for run in named)):
                 return Brought(())
             self._fetch(self.git, other.place.git_dir, REF, path)
         self.ledger.adopt([tip])
         self.index.catch_up(self.ledger.tip())
-        return Brought(tuple(run for run in news if self.index.trees_of(run)))
+        runs, unread = (tuple(run for run in some if self.index.trees_of(run)) for some in (news.runs, news.unread))
+        return Brought(runs, unread=unread, strays=news.strays)
 
     def _tip_of(self, path: Path, head: bytes) -> Oid:
         """Return the ledger's tip that the header of a git bundle names. Raises `UsageError`."""
@@ -197,48 +212,50 @@ class Bundles:
         if done.returncode != 0:
             raise UsageError(f"{path} cannot be brought in, it was cut or is damaged: {said(done.stderr)}")
 
-    def _news(self, other: Git, tip: Oid, path: Path) -> list[RunId]:
-        """Return the runs that have entries in a bundle that are not here, oldest first.
+    def _news(self, other: Git, tip: Oid, path: Path) -> _News:
+        """Return what a bundle has that is not here.
 
         Raises:
-            LedgerError: a commit is no entry, its run.json cannot be read, or a run has the id of another one here.
+            LedgerError: it is no ledger, or a run has the id of another one here.
         """
-        runs: dict[RunId, None] = {}
+        if not Ledger(other).is_one(tip):
+            raise LedgerError(f"{path} is no ledger: {tip[:10]} is no entry of a run.")
+        runs: dict[RunId, bool] = {}
         fresh: list[tuple[Oid, RunId, bool]] = []
-        for commit, header in Ledger(other).headers(self._commits(other, tip)):
-            if header.run is None and header.of_run:
-                raise LedgerError(f"{path} is no ledger: {commit[:10]} is no entry of a run.")
-            if header.run is not None and header.of_run:
+        strays = 0
+        for _, header in Ledger(other).headers(self._commits(other, tip)):
+            if header.run is None:
+                strays += header.of_run
+            elif header.of_run:
                 fresh.append((header.tree, header.run, not header.prev))
         there = self.index.known_trees([tree for tree, _, _ in fresh])
         for tree, run, first in fresh:
-            if tree in there:
-                continue
-            self._check_entry(other, tree, run, first, path)
-            runs.setdefault(run)
-        return list(runs)
+            if tree not in there:
+                runs[run] = self._can_be_read(other, tree, run, first, path) and runs.get(run, True)
+        read, unread = (tuple(run for run, can in runs.items() if can is wanted) for wanted in (True, False))
+        return _News(read, unread, strays)
 
     def _commits(self, other: Git, tip: Oid) -> Iterator[Oid]:
         mine = self.ledger.tip()
         for line in other.lines("rev-list", "--topo-order", "--reverse", tip, *([f"^{mine}"] if mine else [])):
             yield Oid(line)
 
-    def _check_entry(self, other: Git, tree: Oid, run: RunId, first: bool, path: Path) -> None:
+    def _can_be_read(self, other: Git, tree: Oid, run: RunId, first: bool, path: Path) -> bool:
+        """Tell whether an entry is one of its run. Raises `LedgerError` when the run has the id of another one here."""
         found = other.read(f"{tree}:{RUN}")
         try:
             document = decode_json(found[2]) if found else None
             if not isinstance(document, dict):
-                raise FormatError("run.json is missing, or no mapping.")
+                return False
             check_document(document)
-            if document["id"] != run:
-                raise FormatError(f"run.json is that of {document['id']}")
-        except (ValueError, FormatError, RecursionError) as error:
-            if isinstance(error, FormatError) and error.hint:
-                raise
-            raise LedgerError(f"{path} holds an entry of run {run[:8]} that cannot be read: {error}") from None
+        except (ValueError, FormatError, RecursionError):
+            return False
+        if document["id"] != run:
+            return False
         here = self.index.run(run) if first else None
         if isinstance(here, Run) and document["started"] != here.started.isoformat():
             raise LedgerError(f"{path} has another run under the id of run {run[:8]}, begun at {document['started']}.")
+        return True
 
     def _told_of_others(self, other: Git, tip: Oid) -> tuple[set[RunId], bool]:
         """Return the runs that the purges of a bundle name, and whether it has an alias that is not known here."""

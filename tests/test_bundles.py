@@ -431,14 +431,45 @@ def test_a_bundle_with_another_run_under_an_id_of_ours_is_refused(repo, tmp_path
     assert runs()[0]["params"] == {"lr": 1}
 
 
-def test_a_bundle_with_a_run_that_cannot_be_read_is_refused(repo, tmp_path):
-    run = record("-p", "lr=1")
-    message = f"record\n\nRun-Id: {run}\nRun-Status: completed\nRun-Event: record\n"
+def with_junk(repo):
+    """Record two runs, one of which cannot be read any more, with a commit of no run between; return both."""
+    broken = record("-p", "lr=1")
+    message = f"record\n\nRun-Id: {broken}\nRun-Status: completed\nRun-Event: record\n"
     rewritten(repo, lambda document: document.pop("started"), message)
-    git("bundle", "create", "-q", tmp_path / "bad.bundle", "refs/gitparams/runs")
-    assert refused("../bad.bundle", other(tmp_path)).startswith(
-        f"../bad.bundle holds an entry of run {run[:8]} that cannot be read: "
+    junk = git("commit-tree", "-p", "refs/gitparams/runs", "-m", "junk", "HEAD^{tree}")
+    git("update-ref", "refs/gitparams/runs", junk)
+    (repo / ".git" / "gitparams" / "tip").unlink()
+    return broken, record("-p", "lr=2")
+
+
+def test_what_cannot_be_read_of_a_bundle_is_said_and_keeps_nothing_else_out_as_with_a_pull(repo, tmp_path):
+    broken, whole = with_junk(repo)
+    git("bundle", "create", "-q", tmp_path / "all.bundle", "refs/gitparams/runs")
+    away, puller = other(tmp_path), other(tmp_path, "puller")
+    first = gitparams("import", "bundle", "../all.bundle", cwd=away)
+    again = gitparams("import", "bundle", "../all.bundle", cwd=away)
+    pulled = gitparams("pull", repo, cwd=puller)
+
+    assert (first.code, first.out.split(), again.code, again.out) == (0, [whole], 0, "")
+    assert first.err.splitlines()[0] == (
+        f"gitparams: ../all.bundle also holds 1 run that cannot be read ({broken[:8]}) and 1 commit of no run;"
+        " that came along as it is, as by a pull."
     )
+    assert (pulled.code, ledger(away)) == (0, ledger(puller))
+    assert gitparams("log", "--json", cwd=away).out == gitparams("log", "--json", cwd=puller).out
+    assert f"{broken[:8]}" in gitparams("log", cwd=away).out
+
+
+def test_a_bundle_with_a_run_of_a_later_format_brings_the_others(repo, tmp_path):
+    later = record("-p", "lr=1")
+    message = f"record\n\nRun-Id: {later}\nRun-Status: completed\nRun-Event: record\n"
+    rewritten(repo, lambda document: document.update(format=99), message)
+    (repo / ".git" / "gitparams" / "tip").unlink()
+    whole = record("-p", "lr=2")
+    git("bundle", "create", "-q", tmp_path / "all.bundle", "refs/gitparams/runs")
+    done = gitparams("import", "bundle", "../all.bundle", cwd=other(tmp_path))
+    assert (done.code, done.out.split()) == (0, [whole])
+    assert f"also holds 1 run that cannot be read ({later[:8]});" in done.err
 
 
 def test_runs_that_were_purged_where_a_bundle_was_made_go_only_when_somebody_says_so(repo, tmp_path):

@@ -8,15 +8,17 @@ from typing import Annotated
 
 import typer
 
+from gitparams.bundles import Brought
 from gitparams.cli.options import APP, confirmed, repository
 from gitparams.cli.talk import talk
 from gitparams.errors import UsageError
 from gitparams.foreign import ForeignRun
 from gitparams.journal import journals
-from gitparams.model import RunId
+from gitparams.model import SHOWN_ID_LETTERS, RunId
 from gitparams.recorder import spool_folders
 
 app = typer.Typer(**APP)
+_NAMED = 3
 
 
 @app.command("import")
@@ -91,7 +93,18 @@ def _import_bundle(path: Path, yes: bool) -> Sequence[RunId]:
             many = "1 run" if len(brought.purged) == 1 else f"{len(brought.purged)} runs"
             confirmed(f"{many} of this repository would go for good: purged where {path} was made. Bring it in?", yes)
             brought = found.import_bundle(path, purge=True)
+    if rest := _rest(brought):
+        talk(f"{path} also holds {rest}; that came along as it is, as by a pull.")
     return brought.runs
+
+
+def _rest(brought: Brought) -> str:
+    """Return what came with a bundle and is no run that can be shown; nothing as a rule."""
+    strays = f"{brought.strays:,} {'commit' if brought.strays == 1 else 'commits'} of no run" if brought.strays else ""
+    names = ", ".join(run[:SHOWN_ID_LETTERS] for run in brought.unread[:_NAMED])
+    more = ", …" if len(brought.unread) > _NAMED else ""
+    many = f"{len(brought.unread):,} {'run' if len(brought.unread) == 1 else 'runs'} that cannot be read ({names}{more})"
+    return " and ".join(filter(None, (many if brought.unread else "", strays)))
 
 
 def _say(runs: Sequence[RunId], origin: str) -> None:
