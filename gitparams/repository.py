@@ -754,9 +754,14 @@ class Repository:
             self._clean_after_purges()
 
     def sync(self, remote: str | None = None) -> tuple[Pulled, Pushed]:
-        """Pull and push. Raises as `pull` and `push`."""
-        pulled = self.pull(remote)
-        return pulled, self.push(remote)
+        """Pull and push, as `Sync.sync` does."""
+        from gitparams.sync import Sync
+
+        try:
+            return Sync(self.git, self.ledger).sync(remote)
+        finally:
+            self.index.catch_up(self.ledger.tip())
+            self._clean_after_purges()
 
     # -- bundles ------------------------------------------------------------------------------------------------------
 

@@ -351,6 +351,13 @@ class Sync:
         self._sent(remote, f"{first.after}:{inbox}", ())
         return self._pushed(remote, seen.tip, first.after, first, inbox)
 
+    def sync(self, word: str | None = None) -> tuple[Pulled, Pushed]:
+        """Pull and push. Raises as `pull` and `push`."""
+        if self.remote(word).pushed_to is not None:
+            return self.pull(word), self.push(word)
+        pushed = self.push(word)  # it pulls first, and the remote is asked once
+        return pushed.pulled, pushed
+
     def _lease(self, tip: Oid, theirs: Oid | None) -> tuple[str, ...]:
         """Return the flag by which a purge, and nothing else, replaces what the remote has."""
         if theirs is None or self._holds(tip, theirs):

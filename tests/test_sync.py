@@ -143,6 +143,38 @@ def test_sync_brings_both_sides_together(ada, bob):
     assert mine.id in pull(ada).new
 
 
+def test_sync_brings_the_runs_of_where_it_pulls_from_to_where_it_pushes_to(ada, bob, tmp_path):
+    theirs = record(ada, lr=0.1)
+    push(ada)
+    mine = record(bob, lr=0.2)
+    git("init", "--quiet", "--bare", tmp_path / "fork.git")
+    git("remote", "set-url", "--push", "origin", tmp_path / "fork.git", cwd=bob)
+    with Repository.find(bob) as repository:
+        pulled, pushed = repository.sync()
+    assert (pulled.new, pushed.runs) == ((theirs.id,), 2)
+    assert pull(ada, str(tmp_path / "fork.git")).new == (mine.id,)
+
+
+@pytest.mark.parametrize("command", ["pull", "push", "sync"])
+def test_where_nothing_is_new_a_remote_is_asked_once_and_nothing_heavy_is_loaded(ada, tmp_path, command):
+    record(ada, lr=0.1)
+    push(ada)
+    program = "import sys; from gitparams.cli import main; code = main(sys.argv[1:])\nprint(code, *sorted(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", program, command],
+        cwd=ada,
+        env={**os.environ, "GIT_TRACE2": str(tmp_path / "trace")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    started = [line for line in (tmp_path / "trace").read_text().splitlines() if " start " in line]
+    asked = [line for line in started if any(f" {word} " in line for word in ("ls-remote", "fetch", "push"))]
+    code, *loaded = done.stdout.split()
+    heavy = {"yaml", "rich", "deepdiff", "git", "importlib.metadata", "pydantic", "numpy"}
+    assert (code, heavy & set(loaded), len(asked)) == ("0", set(), 1)
+
+
 def test_peers_pull_from_each_other_by_their_paths(ada, bob):
     first, second = record(ada, lr=0.1), record(bob, lr=0.2)
     pull(ada, str(bob))
