@@ -294,6 +294,8 @@ class Writer:
     def _draft(self, run: Run, event: Event, version: Version | None, subject: str | None, files: Mapping[str, bytes]) -> Draft:
         run = self._with_seeds(run)
         before = self.index.before(run) if subject is None and not run.group else None
+        if before is not None and event.kind is EventKind.START and not run.params:
+            subject, before = "no params yet", None  # none of the run before was removed: its program tells of them later
         if subject is None:
             subject = self._subject(run, before)
         if OUTPUT in files:

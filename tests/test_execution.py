@@ -145,6 +145,16 @@ def test_the_config_is_on_the_ledger_while_the_program_still_runs(repo):
     assert shown()["status"] == "interrupted"
 
 
+def test_a_start_that_knows_no_params_yet_claims_of_none_that_it_was_removed(repo):
+    python(script(repo, ARGPARSE), "--lr", "0.01")
+    python(script(repo, ARGPARSE), "--lr", "0.02")
+    run = shown()["id"]
+    *_, start = git("log", "--format=%s", f"--grep=^Run-Id: {run}$", "refs/gitparams/runs").splitlines()
+    message = git("log", "-1", "--format=%B", f"--grep=^start {run[:8]}", "refs/gitparams/runs")
+    assert start == f"start {run[:8]}: no params yet"
+    assert "Run-Compared" not in message
+
+
 def test_a_run_that_was_killed_with_its_watcher_keeps_what_was_captured(repo):
     program = script(repo, ARGPARSE + "import os, time; open('parsed', 'w').close(); time.sleep(30)")
     process = subprocess.Popen(
