@@ -37,7 +37,7 @@ TOPICS = {
     "capture": ("capture", "a program that is asked for its params, over the program alone"),
     "check": ("check", "gitparams check, the whole process, on 50 files of params"),
     "size": ("size", "bytes of a run in a packed ledger"),
-    "writers": ("writers", "eight processes that record at once"),
+    "writers": ("writers", "eight and 64 processes that record at once"),
 }
 
 

@@ -1,4 +1,4 @@
-"""Writers: eight processes that record at once, beside one that records as many; nothing may be lost."""
+"""Writers: eight and 64 processes that record at once, beside one that records as many; nothing may be lost."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from benchmarks.report import Row, Unit
 from benchmarks.timing import Samples, interleaved
 from benchmarks.workshop import Workshop, entries, python
 
-_PROCESSES, _RUNS, _ROUNDS = 8, 50, 3
+_FEW, _MANY, _RUNS = 8, 64, 50
+_ALONE = _FEW * _RUNS
+_ROUNDS, _ROUNDS_OF_MANY = 3, 1  # thousands of runs take half a minute, and are a mean already
 # A program of its own: it must see nothing of these benchmarks' folder. It says when it is ready, and waits for the word.
 _WRITER = """
 import json, random, sys
@@ -37,31 +39,39 @@ print(errors, flush=True)
 
 @dataclass
 class _Tally:
-    """What came of all rounds."""
+    """What came of all rounds: the errors, and each repository with the runs that it should have."""
 
     errors: int = 0
-    folders: list[Path] = field(default_factory=list)
+    folders: dict[Path, int] = field(default_factory=dict)
 
 
 def rows(shop: Workshop) -> Iterator[Row]:
     """Measure it."""
-    total = _PROCESSES * _RUNS
     tally = _Tally()
-    many, one = f"{_PROCESSES} processes × {_RUNS} runs at once", f"one process, {total} runs"
-    taken = _timed(shop, {many: (_PROCESSES, _RUNS), one: (1, total)}, tally)
-    yield Row(many, taken[many], one, taken[one], most_ratio=2)
+    yield _together(shop, _FEW, _ROUNDS, tally)
+    yield _together(shop, _MANY, _ROUNDS_OF_MANY, tally)
     yield Row("errors of all writers", Samples((tally.errors,)), most=0, unit=Unit.COUNT)
-    lost = sum(total - min(entries(folder), _listed(folder)) for folder in tally.folders)
+    lost = sum(total - min(entries(folder), _listed(folder)) for folder, total in tally.folders.items())
     yield Row("runs lost, by rev-list and gitparams.runs()", Samples((lost,)), most=0, unit=Unit.COUNT)
 
 
-def _timed(shop: Workshop, teams: dict[str, tuple[int, int]], tally: _Tally) -> dict[str, Samples]:
+def _together(shop: Workshop, processes: int, rounds: int, tally: _Tally) -> Row:
+    """Time a team beside one process that writes `_ALONE` runs; of more runs that one would take the more, and tell no more."""
+    times = processes * _RUNS // _ALONE
+    many, one = f"{processes} processes × {_RUNS} runs at once", f"one process, {_ALONE} runs{f', × {times}' * (times > 1)}"
+    shop.say(f"writers: {many}")
+    taken = _timed(shop, {many: (processes, _RUNS), one: (1, _ALONE)}, rounds, tally)
+    alone = Samples(tuple(value * times for value in taken[one].values))
+    return Row(many, taken[many], one, alone, most_ratio=2)
+
+
+def _timed(shop: Workshop, teams: dict[str, tuple[int, int]], rounds: int, tally: _Tally) -> dict[str, Samples]:
     """Time teams of writers, each time in a new repository, from the word to the last one's end; starting them is not timed."""
     taken: dict[str, list[float]] = {name: [] for name in teams}
-    for _ in range(_ROUNDS):
+    for _ in range(rounds):
         for name, (processes, runs) in teams.items():
             folder = shop.repository()
-            tally.folders.append(folder)
+            tally.folders[folder] = processes * runs
             team = [_writer(folder, runs) for _ in range(processes)]
             once = interleaved({name: _go(team, tally)}, 1, warm_up=0)
             taken[name].extend(once[name].values)
