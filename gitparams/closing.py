@@ -203,7 +203,7 @@ class Closing:
                     run = self._recover(journal)
                     if run is not None:
                         recovered.append(run)
-        self._show_lost()
+        self.show_lost()
         return recovered
 
     def _recover(self, journal: Journal) -> Run | None:
@@ -297,7 +297,8 @@ class Closing:
 
         return self.writer.change(run, EventKind.UPDATE, how, subject="lost")
 
-    def _show_lost(self) -> None:
+    def show_lost(self) -> None:
+        """Have the index show as lost what is called running and gives no sign of life; nothing is written."""
         lost = self._lost()
         if lost != self.index.shown_as():
             self.index.show_as(lost)

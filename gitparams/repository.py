@@ -739,8 +739,7 @@ class Repository:
         from gitparams.sync import Sync
 
         pulled = Sync(self.git, self.ledger).pull(remote)
-        self.index.catch_up(self.ledger.tip())
-        self._clean_after_purges()
+        self._take_in()
         return pulled
 
     def push(self, remote: str | None = None) -> Pushed:
@@ -750,8 +749,7 @@ class Repository:
         try:
             return Sync(self.git, self.ledger).push(remote)
         finally:
-            self.index.catch_up(self.ledger.tip())
-            self._clean_after_purges()
+            self._take_in()
 
     def sync(self, remote: str | None = None) -> tuple[Pulled, Pushed]:
         """Pull and push, as `Sync.sync` does."""
@@ -760,8 +758,13 @@ class Repository:
         try:
             return Sync(self.git, self.ledger).sync(remote)
         finally:
-            self.index.catch_up(self.ledger.tip())
-            self._clean_after_purges()
+            self._take_in()
+
+    def _take_in(self) -> None:
+        """Show what came to the ledger as it stands: without the purged, and as lost what gives no sign of life."""
+        self.index.catch_up(self.ledger.tip())
+        self._clean_after_purges()
+        self.closing.show_lost()
 
     # -- bundles ------------------------------------------------------------------------------------------------------
 
@@ -784,7 +787,7 @@ class Repository:
     def import_bundle(self, path: Path, *, purge: bool = False) -> Brought:
         """Bring in the runs of a bundle, as `Bundles.read` does."""
         brought = self._bundles().read(path, purge=purge)
-        self._clean_after_purges()
+        self._take_in()
         return brought
 
     def verify(self, since: Oid | None = None, *, signed: bool | None = None, progress: Progress | None = None) -> Verified:

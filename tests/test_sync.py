@@ -175,6 +175,24 @@ def test_where_nothing_is_new_a_remote_is_asked_once_and_nothing_heavy_is_loaded
     assert (code, heavy & set(loaded), len(asked)) == ("0", set(), 1)
 
 
+def test_a_run_that_comes_without_a_sign_of_life_is_called_lost_at_once(ada, bob):
+    code = """
+from datetime import timedelta
+from gitparams.model import Details, EventKind, Status, new_event, now
+from gitparams.params import Layer
+from gitparams.repository import Repository
+from gitparams.writing import Beginning
+with Repository.find() as found:
+    begun = now() - timedelta(days=3)
+    beginning = Beginning(started=begun, environment={"process": {"boot": "of another machine"}})
+    run = found.writer.new_run(beginning, Layer({"lr": 0.1}, {}), (), Status.RUNNING, found.writer.code().code)
+    found.writer.append_new(run, EventKind.START, Details(), None, new_event(EventKind.START, begun))
+"""
+    subprocess.run([sys.executable, "-c", code], cwd=ada, check=True)
+    push(ada)
+    assert " lost · first run of default" in gitparams("pull", cwd=bob).out
+
+
 def test_peers_pull_from_each_other_by_their_paths(ada, bob):
     first, second = record(ada, lr=0.1), record(bob, lr=0.2)
     pull(ada, str(bob))
