@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from datetime import UTC, datetime, timedelta
@@ -11,7 +10,7 @@ from typing import Any
 import pytest
 
 from gitparams.directions import Direction
-from gitparams.history import Blame, Row, Timeline, last_changes, timelines
+from gitparams.history import Blame, Row, Timeline, Told, last_changes, timelines
 from gitparams.index import flat_document
 from gitparams.model import CodeState, Oid, Run, RunId, Status
 from gitparams.params import flatten, nested
@@ -40,10 +39,17 @@ def run(
 
 
 def row(one: Run) -> Row:
-    document = {"started": one.started.isoformat(), "git": {"commit": one.code.commit, "dirty": one.code.dirty}}
-    return Row(
-        one.id, one.author, str(one.status), json.dumps(document), flat_document(one.params), flat_document(dict(one.metrics))
-    )
+    return one.id, str(one.status), flat_document(one.params), flat_document(dict(one.metrics))
+
+
+def told_of(runs: list[Run]) -> Told:
+    """Return what tells the author and the run.json of each of some runs."""
+    documents = {
+        one.id: {"started": one.started.isoformat(), "git": {"commit": one.code.commit, "dirty": one.code.dirty}}
+        for one in runs
+    }
+    authors = {one.id: one.author for one in runs}
+    return lambda run: (authors[run], documents[run])
 
 
 BASE: dict[str, Any] = {"optim": {"lr": 0.1, "name": "sgd"}, "batch": 64, "depth": 50, "root": "/data/imagenet/2012/train"}
@@ -61,11 +67,11 @@ RUNS = [
 
 
 def blame(runs: list[Run] = RUNS, *, recorded: bool = True) -> Blame:
-    return last_changes(runs[0], map(row, runs[1:]), flatten(runs[0].params), recorded=recorded)
+    return last_changes(runs[0], map(row, runs[1:]), told_of(runs), flatten(runs[0].params), recorded=recorded)
 
 
 def values(*paths: str, limit: int | None = None) -> list[Timeline]:
-    return timelines(RUNS[0], map(row, RUNS[1:]), paths, limit=limit)
+    return timelines(RUNS[0], map(row, RUNS[1:]), told_of(RUNS), paths, limit=limit)
 
 
 def screen(width: int = 80, found: Blame | None = None, *, colour: bool = False, utf8: bool = True, **fields: Any) -> str:
