@@ -29,6 +29,7 @@ TOPICS = {
     "sync": ("sync", "pull and push beside git's own commands"),
     "memory": ("memory", "what a process holds at most, on the large ledger"),
     "systems": ("systems", "callbacks of Optuna and Lightning, and the import of a large study, where they are installed"),
+    "plots": ("plots", "gitparams plot parallel of 2,000 runs into a page, where plotly is installed"),
     "mlflow": ("mlflow", "the same questions to MLflow's store, where mlflow is installed"),
     "record": ("record", "record() in a loop, beside git's plumbing by subprocess"),
     "step": ("step", "run.log() of five metrics"),
