@@ -17,12 +17,15 @@ from gitparams.plot import files, look
 EVIL = "</script><script>document.title='taken'</script><b>lr</b><img src=x onerror=\"document.title='taken'\">"
 
 
+CHROME = shutil.which("chromium") or shutil.which("google-chrome")
+
+
 @pytest.fixture(scope="module")
 def browser():
+    if CHROME is None:
+        pytest.skip("no Chromium is installed")
     with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(
-            executable_path=shutil.which("chromium") or shutil.which("google-chrome"), args=["--no-sandbox"]
-        )
+        opened = playwright.chromium.launch(executable_path=CHROME, args=["--no-sandbox"])
         yield opened
         opened.close()
 
@@ -73,6 +76,7 @@ def test_an_axis_of_the_page_is_brushed_by_a_drag(tmp_path, browser):
     assert len(brushed) == 2 and brushed[0] < brushed[1]
 
 
+@pytest.mark.skipif(CHROME is None, reason="no Chromium is installed")
 @pytest.mark.parametrize(("suffix", "begins"), [("png", b"\x89PNG"), ("svg", b"<svg"), ("pdf", b"%PDF")])
 def test_an_image_is_drawn_by_the_browser_that_is_there(tmp_path, suffix, begins):
     files.write(small(), tmp_path / f"small.{suffix}")
