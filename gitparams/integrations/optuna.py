@@ -73,7 +73,7 @@ def study_of(
         for trial in space.trials
         if trial.run.status.finished
     ]
-    with _quiet(optuna):
+    with quiet(optuna, optuna.exceptions.ExperimentalWarning):
         study = optuna.create_study(
             storage=storage, study_name=study_name, direction="maximize" if space.direction is Direction.MAX else "minimize"
         )
@@ -183,15 +183,15 @@ def _local(moment: datetime) -> datetime:
 
 
 @contextmanager
-def _quiet(optuna: Any) -> Iterator[None]:
-    """Keep Optuna from telling about the study that is made."""
+def quiet(optuna: Any, kind: type[Warning]) -> Iterator[None]:
+    """Keep Optuna from telling about the study that is made, and Python from warnings of a kind."""
     import warnings
 
     level = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            warnings.simplefilter("ignore", kind)
             yield
     finally:
         optuna.logging.set_verbosity(level)
@@ -337,7 +337,7 @@ def foreign_runs(place: str, only: str | None, say: Callable[[str], None]) -> It
         UsageError: the storage cannot be opened, holds no study, or not that one.
     """
     optuna = library("optuna", "optuna")
-    with _quiet(optuna):
+    with quiet(optuna, optuna.exceptions.ExperimentalWarning):
         storage = _storage(place, optuna)
         try:
             names = optuna.get_all_study_names(storage)

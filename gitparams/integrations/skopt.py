@@ -159,8 +159,8 @@ def result_of(
             them, they do not fit the space, or the model is none of these.
     """
     skopt = library("skopt", "skopt")
-    if model is not None and model not in _MODELS:
-        raise UsageError(f"{model!r} is no model for this.", hint=f"one of {', '.join(_MODELS)}")
+    if model is not None:
+        _check_model(model)
     whole = space_of(runs, metric, directions)
     scored = _scored(whole)
     sifted = _sifted(whole, scored, params, skopt) if space is None else _placed(scored, space, skopt)
@@ -187,10 +187,14 @@ def modelled(space: Any, points: Sequence[Sequence[Any]], values: Sequence[float
     Raises:
         UsageError: skopt is not installed, or the model is none of these.
     """
-    if model not in _MODELS:
-        raise UsageError(f"{model!r} is no model for this.", hint=f"one of {', '.join(_MODELS)}")
+    _check_model(model)
     optimizer = library("skopt", "skopt").Optimizer(space, model, n_initial_points=1, acq_optimizer="sampling", random_state=0)
     return optimizer.tell(list(points), list(values))
+
+
+def _check_model(model: str) -> None:
+    if model not in _MODELS:
+        raise UsageError(f"{model!r} is no model for this.", hint=f"one of {', '.join(_MODELS)}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import math
 import re
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from gitparams.directions import Direction
 from gitparams.errors import UsageError
 from gitparams.integrations import library
-from gitparams.integrations.optuna import study_of
+from gitparams.integrations.optuna import quiet, study_of
 from gitparams.model import Run, Status
 from gitparams.params import path_keys
 from gitparams.plot import look
@@ -271,7 +269,7 @@ def _importances(study: Study, names: Sequence[str]) -> dict[str, float]:
     optuna = library("optuna", "optuna")
     importances = library("optuna.importance", "optuna")
     try:
-        with _quiet(optuna):
+        with quiet(optuna, Warning):
             found: dict[str, float] = importances.get_param_importances(
                 study, evaluator=importances.PedAnovaImportanceEvaluator(), params=list(names)
             )
@@ -339,24 +337,11 @@ def _drawn(draw: Callable[[Any], Any], kind: str) -> Any:
     look.graph_objects()
     optuna, drawing = library("optuna", "viz"), library("optuna.visualization", "viz")
     try:
-        with _quiet(optuna):
+        with quiet(optuna, Warning):
             return draw(drawing)
     except (ValueError, RuntimeError, TypeError, ArithmeticError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UsageError(f"Optuna cannot draw a picture of {kind} from these runs: {reason}") from error
-
-
-@contextmanager
-def _quiet(optuna: Any) -> Iterator[None]:
-    """Keep Optuna from telling what our notes tell."""
-    level = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        optuna.logging.set_verbosity(level)
 
 
 def _coarse(study: Study, names: Sequence[str]) -> tuple[Study, list[str]]:
@@ -369,7 +354,7 @@ def _coarse(study: Study, names: Sequence[str]) -> tuple[Study, list[str]]:
     if not grids:
         return study, []
     optuna = library("optuna", "optuna")
-    with _quiet(optuna):
+    with quiet(optuna, Warning):
         coarse: Study = optuna.create_study(direction=study.direction.name.lower())
         for trial in trials:
             moved = {name: grids[name](trial.params[name]) for name in grids if name in trial.params}
